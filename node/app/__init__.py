@@ -1,0 +1,1 @@
+"""Puts it together: assemble a node, launch processes, the demo, export."""

@@ -1,0 +1,1 @@
+"""One small file a verb: arguments to config to call; no logic."""

@@ -1,0 +1,1 @@
+"""The protocol as small state machines: no socket, thread, file or clock."""

@@ -1,0 +1,40 @@
+"""What two peers must agree on before they mix, and how a difference is put into words."""
+
+from __future__ import annotations
+
+from node.core.messages import Hello
+from node.errors import Incompatible
+from node.types import PeerId
+
+# What a digest stands for -> where the user changes it. The order is the order of the report.
+PLACES = {
+    "base_model": "base_model in the node file",
+    "adapter": "lora in the node file (r, alpha, target_modules, layers)",
+    "labels": "labels in the node file (the order counts)",
+    "tokenizer": "the tokenizer in the base_model folder",
+    "schema": "lora and gossip.share in the node file",
+    "start": "seed in the node file (common initial values)",
+    "mixing": "gossip.mixing and gossip.moments in the node file",
+    "topology": "the topology file (ids, edges, weights)",
+}
+
+
+def compare(ours: Hello, theirs: Hello, expected: PeerId) -> None:
+    """Raises Incompatible, naming both values and where to change them, unless the two can mix."""
+    if theirs.node != expected:
+        raise Incompatible(f"it says it is {theirs.node}, expected {expected}: check addresses in the topology file")
+    if theirs.version[0] != ours.version[0]:
+        raise Incompatible(f"{theirs.node} speaks protocol {_dotted(theirs)}, {ours.node} speaks {_dotted(ours)}: upgrade one of them")
+    for name in sorted(set(ours.digests) | set(theirs.digests), key=_rank):
+        mine, other = ours.digests.get(name, "nothing"), theirs.digests.get(name, "nothing")
+        if mine != other:
+            place = PLACES.get(name, name)
+            raise Incompatible(f"{name} differs: {theirs.node} has {other[:12]}, {ours.node} has {mine[:12]}; see {place}")
+
+
+def _dotted(hello: Hello) -> str:
+    return ".".join(map(str, hello.version))
+
+
+def _rank(name: str) -> tuple[int, str]:
+    return (list(PLACES).index(name) if name in PLACES else len(PLACES), name)

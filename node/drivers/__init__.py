@@ -1,0 +1,1 @@
+"""Carry out the effects of the core: gRPC, simulation, checkpoints."""

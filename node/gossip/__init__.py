@@ -1,0 +1,1 @@
+"""Mixing rules: how what is heard becomes what is held. One algorithm a file."""

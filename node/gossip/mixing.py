@@ -1,0 +1,71 @@
+"""The shape of a mixing rule: a few pure functions over an explicit state.
+
+All memory of a rule is in its state, so a rule can be wrapped, checkpointed and tested without a network. Rules see vectors,
+never deltas: `node.core.edge` alone knows how vectors travel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import torch
+
+from node.types import PeerId, Shared, Weights
+
+State: TypeAlias = Any  # a rule's own memory: a NamedTuple or a tuple of them
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a rule may know about one exchange."""
+
+    peer: PeerId
+    round: int
+    hop: int
+    row: Weights  # row of W(t), own id included: how much each neighbour counts with us
+    generator: torch.Generator  # the only source of randomness
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What an edge gives a rule about one neighbour.
+
+    `theirs - mine` is the difference that both ends can compute alike, whatever the codec lost, so that both apply opposite
+    amounts and the mean over peers is kept.
+    """
+
+    theirs: Shared  # the neighbour's public copy
+    mine: Shared  # our public copy as that neighbour holds it
+    staleness: int  # rounds that `theirs` lags behind us; negative: ahead
+    on_time: bool = True  # `theirs` is of exactly this round and hop
+
+
+class Init(Protocol):
+    def __call__(self, shared: Shared, ctx: Context) -> State: ...
+
+
+class Emit(Protocol):
+    def __call__(self, shared: Shared, state: State, ctx: Context) -> tuple[Mapping[PeerId, Shared], State]: ...
+
+
+class Combine(Protocol):
+    def __call__(
+        self, shared: Shared, heard: Mapping[PeerId, Heard], state: State, ctx: Context
+    ) -> tuple[Shared, State]: ...
+
+
+class Mixing(NamedTuple):
+    """A consensus rule.
+
+    `emit` gives what to tell each neighbour (every neighbour in `ctx.row` must be answered); `combine` folds in what was heard,
+    a neighbour that stayed silent being absent from `heard`. Vectors have shape (..., d) and are never changed in place.
+    """
+
+    init: Init
+    hops: Callable[[int], int]  # round -> exchanges in that round
+    emit: Emit
+    combine: Combine
+    intact: Callable[[State], bool] = lambda state: True  # whether the round, so far, is undamaged
+    extra: Mapping[str, int] = {}  # channels that `emit` adds to those of `shared`: name -> entries

@@ -1,0 +1,1 @@
+"""Topologies, mixing matrices and what they predict. numpy and networkx; no torch."""

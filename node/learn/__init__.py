@@ -1,0 +1,1 @@
+"""Model and adapter to vectors and back; data, training, evaluation."""

@@ -1,0 +1,1 @@
+"""Watches a running network: terminal view and report. No torch."""

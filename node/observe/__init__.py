@@ -1,0 +1,1 @@
+"""Records, sketches and what is computed from them. numpy; no torch."""

@@ -1,0 +1,18 @@
+"""Names that every layer shares. Imports nothing from the package; torch for type checkers only.
+
+Shape letters used in this package: d = shared parameters, n = peers, k = sketch length or kept entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NewType, TypeAlias
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PeerId = NewType("PeerId", str)
+Vector: TypeAlias = "Tensor"  # (d,) float32: all shared parameters, flattened in schema order; never changed in place
+Shared: TypeAlias = "Mapping[str, Tensor]"  # channel -> vector: "theta" (d,); with moments "m", "s" (d,), "scalars" (2,)
+Weights: TypeAlias = Mapping[PeerId, float]  # one row of W: own id and neighbours, sums to 1
+Digests: TypeAlias = Mapping[str, str]  # what two ends must agree on -> hex digest ("schema", "base_model", ...)

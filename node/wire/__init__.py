@@ -1,0 +1,1 @@
+"""Messages to protobuf and back, limits, generated stubs. No torch."""

@@ -1,0 +1,143 @@
+"""Laws of the whole protocol, in virtual time."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from node.core.deadlines import DeadlineLimits
+from node.core.edge import check_of
+from node.core.peer import GossipPeer, PeerConfig
+from node.drivers.simulation import Faults, Simulation
+from node.graph.spectrum import contraction
+from node.graph.weights import metropolis, row_of
+from node.types import PeerId
+from tests.cluster import descend, digest, keep, peers_on, rule_of, spread, stack, start_of, topology
+from tests.reference.gossip_by_matrix import gossip_by_matrix
+
+MOMENTS = {"theta": 64, "m": 64, "s": 64, "scalars": 2}
+SHORT = DeadlineLimits(floor=0.5, ceiling=2.0)
+
+
+@pytest.mark.parametrize("kind", ["ring", "path", "complete", "star"])
+@pytest.mark.parametrize("n", [4, 9])
+def test_gossip_keeps_the_mean_and_contracts_as_the_spectrum_says(kind, n):
+    graph = topology(kind, n)
+    peers = peers_on(graph, rounds=10)
+    start = stack({p: peer._shared for p, peer in peers.items()})
+    final = stack(Simulation(peers, keep).run())
+    torch.testing.assert_close(final.mean(0), start.mean(0), atol=1e-5, rtol=0)
+    assert spread(final) <= contraction(metropolis(graph)) ** 10 * spread(start) * 1.0001 + 1e-6
+
+
+@pytest.mark.parametrize("kind", ["ring", "star"])
+def test_the_protocol_agrees_with_products_of_w(kind):
+    graph = topology(kind, 6)
+    final = stack(Simulation(peers_on(graph, rounds=7), descend).run())
+    start = {p: start_of(p)["theta"] for p in graph.nodes}
+    expected = gossip_by_matrix(metropolis(graph), torch.stack(list(start.values())).double().numpy(), rounds=7, lr=0.1)
+    torch.testing.assert_close(final.double(), torch.from_numpy(expected), atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize("rule", ["dpsgd", "exact"])
+@pytest.mark.parametrize("seed", range(10))
+def test_without_loss_arrival_order_does_not_matter(rule, seed):
+    graph = topology("ring", 6)
+    runs = [digest(Simulation(peers_on(graph, rule, MOMENTS), descend, seed=s).run()) for s in (seed, 999)]
+    assert runs[0] == runs[1]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_same_seed_same_bits_under_every_fault(seed):
+    faults = Faults(loss=0.2, duplicate=0.1, reorder=0.2, straggle={PeerId("p01"): 3.0})
+    graph = topology("ring", 6)
+    runs = [
+        digest(Simulation(peers_on(graph, deadlines=SHORT), descend, faults, seed=seed).run()) for _ in range(2)
+    ]
+    assert runs[0] == runs[1]
+
+
+@pytest.mark.parametrize("rule", ["dpsgd", "exact"])
+@pytest.mark.parametrize("seed", range(5))
+def test_every_peer_finishes_and_no_replica_diverges_under_loss(rule, seed):
+    faults = Faults(loss=0.1, duplicate=0.1, reorder=0.1)
+    graph = topology("ring", 8)
+    peers = peers_on(graph, rule, rounds=30, deadlines=SHORT)
+    simulation = Simulation(peers, descend, faults, seed=seed)
+    final = simulation.run()
+    assert len(final) == 8
+    assert simulation.counts["lost"] > 0
+    for p in graph.nodes:
+        for q in graph.neighbours(p):
+            held = peers[p].edges[q].held
+            if held.seq == peers[q].edges[p]._seq:  # nothing is missing at the end: then the bits agree
+                assert held.check == check_of(peers[q].edges[p].mine)
+    optimum = sum(range(8)) / 8
+    assert abs(float(stack(final).mean()) - optimum) < 0.5
+    assert spread(stack(final)) < spread(stack({p: start_of(p) for p in graph.nodes}))
+
+
+def test_one_snapshot_an_edge_direction_and_then_deltas_only():
+    simulation = Simulation(peers_on(topology("ring", 5), "exact", MOMENTS, rounds=6), descend)
+    simulation.run()
+    hops = 2
+    assert simulation.counts["Snapshot"] == 10
+    assert simulation.counts["Update"] == 10 * (6 * hops - 1)
+    assert simulation.counts["SnapshotRequest"] == 0
+
+
+@pytest.mark.parametrize("slow", [3.0, 6.0])
+def test_a_straggler_is_still_heard(slow):
+    late = PeerId("p00")
+    peers = peers_on(topology("ring", 8), rounds=60, deadlines=DeadlineLimits(1.0, 1.0))
+    simulation = Simulation(peers, descend, Faults(straggle={late: slow}))
+    simulation.run()
+    seen = [m for t, p, m in simulation.log if t <= 60 and p in ("p01", "p07")]
+    assert sum(late in m.staleness for m in seen) > 0.85 * len(seen)
+
+
+def test_a_crash_stops_nobody_and_a_restart_comes_back():
+    graph = topology("ring", 6)
+    dead = PeerId("p03")
+    peers = peers_on(graph, rounds=40, deadlines=SHORT, persist_every=1)
+
+    def rebuild(peer, epoch, rounds, shared):
+        config = PeerConfig(
+            peer=peer, row=row_of(graph, peer), rounds=40, epoch=epoch, start_round=rounds, deadlines=SHORT, persist_every=1
+        )
+        return GossipPeer(config, shared or start_of(peer), rule_of("dpsgd", graph))
+
+    faults = Faults(crash=[(dead, 10.5)], restart=[(dead, 20.5)])
+    simulation = Simulation(peers, descend, faults, rebuild=rebuild)
+    final = simulation.run()
+    assert len(final) == 6
+    away = [m for t, p, m in simulation.log if p == "p02" and 12 < t < 20]
+    back = [m for t, p, m in simulation.log if p == "p02" and 23 < t < 40]
+    assert away
+    assert all(dead in m.missing for m in away)
+    assert all(dead in m.staleness for m in back)
+    rounds = [m.round for t, p, m in simulation.log if p == dead]
+    assert rounds == sorted(rounds)
+    assert rounds[-1] == 39
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_liar_is_refused_and_the_rest_goes_on(seed):
+    from dataclasses import replace
+
+    from node.core.messages import Update
+
+    liar = PeerId("p00")
+
+    def tamper(sender, message):
+        if sender == liar and isinstance(message, Update):
+            return replace(message, channels=tuple(replace(c, data=b"\xff" * len(c.data)) for c in message.channels))
+        return message
+
+    peers = peers_on(topology("ring", 6), rounds=20, deadlines=SHORT)
+    simulation = Simulation(peers, descend, Faults(tamper=tamper), seed=seed)
+    final = simulation.run()
+    assert simulation.counts["refused BadMessage"] > 0
+    assert all(math.isfinite(float(x["theta"].sum())) for x in final.values())
