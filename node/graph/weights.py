@@ -1,0 +1,89 @@
+"""The mixing matrix W of a graph: how much each neighbour counts with us.
+
+Knows ids and edges, nothing of files or addresses; rows are sparse, because a node needs only its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import fsum, isclose
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.errors import ConfigError
+from node.types import PeerId, Weights
+
+TOLERANCE = 1e-12  # on sums of rows; n = 1024 entries of float64 give 1e-13
+
+
+class Graph(Protocol):
+    """What a weight rule looks at; `node.graph.topology.Topology` is one."""
+
+    @property
+    def nodes(self) -> Sequence[PeerId]: ...
+    @property
+    def weights(self) -> str: ...
+    def neighbours(self, peer: PeerId) -> tuple[PeerId, ...]: ...
+
+
+def metropolis(graph: Graph) -> NDArray[np.float64]:
+    """W (n, n) in the order of `graph.nodes`: W_ij = 1 / (1 + max(degree_i, degree_j)), the rest on the diagonal.
+
+    Symmetric and doubly stochastic on any undirected graph, with a diagonal above 0, so that it always contracts on a
+    connected one; a row needs the degrees of its neighbours only.
+
+    References:
+        Xiao, Boyd, Lall 2005, A Scheme for Robust Distributed Sensor Fusion Based on Average Consensus, eq. 8.
+    """
+    return dense(graph, {peer: _metropolis_row(graph, peer) for peer in graph.nodes})
+
+
+def row_of(graph: Graph, peer: PeerId) -> Weights:
+    """Row of W of one peer, own id included, in sorted order of ids; sums to 1."""
+    return ROWS[graph.weights](graph, peer)
+
+
+def matrix(graph: Graph) -> NDArray[np.float64]:
+    """W (n, n) by the rule that the topology names."""
+    return dense(graph, {peer: row_of(graph, peer) for peer in graph.nodes})
+
+
+def dense(graph: Graph, rows: Mapping[PeerId, Weights]) -> NDArray[np.float64]:
+    """Sparse rows -> (n, n) in the order of `graph.nodes`."""
+    place = {peer: i for i, peer in enumerate(graph.nodes)}
+    w = np.zeros((len(place), len(place)))
+    for peer, row in rows.items():
+        for other, weight in row.items():
+            w[place[peer], place[other]] = weight
+    return w
+
+
+def check_doubly_stochastic(rows: Mapping[PeerId, Weights]) -> None:
+    """Refuse a W that would move the mean or amplify: entries must be >= 0, symmetric, and each row must sum to 1.
+
+    Symmetric rows that sum to 1 have columns that do, too.
+
+    Raises:
+        ConfigError: naming the first row or pair that breaks it.
+    """
+    for peer, row in rows.items():
+        for other, weight in row.items():
+            back = rows[other].get(peer, 0.0)
+            if not weight >= 0.0:
+                raise ConfigError(f"W: {weight} from '{other}' to '{peer}'; wanted 0 or more")
+            if weight != back:
+                raise ConfigError(f"W: {weight} from '{other}' to '{peer}' but {back} back; wanted a symmetric W")
+        if not isclose(fsum(row.values()), 1.0, abs_tol=TOLERANCE):
+            raise ConfigError(f"W: the row of '{peer}' sums to {fsum(row.values())}; wanted 1")
+
+
+def _metropolis_row(graph: Graph, peer: PeerId) -> Weights:
+    own = len(graph.neighbours(peer))
+    row = {other: 1.0 / (1 + max(own, len(graph.neighbours(other)))) for other in graph.neighbours(peer)}
+    row[peer] = 1.0 - fsum(row.values())
+    return dict(sorted(row.items()))
+
+
+ROWS: dict[str, Callable[[Any, PeerId], Weights]] = {"metropolis": _metropolis_row}  # name under `weights:` -> row rule
