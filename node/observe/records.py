@@ -1,0 +1,166 @@
+"""One record a round: what a node measured, as one JSON line in its folder.
+
+Decides which numbers are kept and how they are written. A line is whole or it is not there: a process that is killed
+leaves a torn last line at worst, which the reader leaves out and the next writer cuts off. Knows no wire format and no
+vectors: sketches are bytes here (float32 little-endian, base64 in the line).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from node.errors import BadMessage
+from node.types import PeerId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seconds:
+    """Where the time of one round went."""
+
+    train: float  # seconds
+    exchange: float  # seconds, waiting for neighbours included
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundRecord:
+    """What one node measured in one round."""
+
+    round: int
+    time: float  # unix, at the end of the round; for logs only
+    loss: float  # mean over the round's local steps; not finite is written as null and read as nan
+    accuracy: float | None = None  # of the vectors handed to training; None: not evaluated in this round
+    seconds: Seconds
+    bytes_sent: int  # in this round
+    bytes_received: int  # in this round
+    contributions: int  # neighbours' vectors applied, over all hops
+    missing: tuple[PeerId, ...] = ()  # neighbours that some hop went without
+    staleness: Mapping[PeerId, int] = field(default_factory=dict)  # rounds behind us; negative: ahead
+    local_distance: float | None = None  # sqrt(sum_j w_ij |theirs_j - mine|^2), in the units of x
+    intact: bool = True  # see `node.core.events.Mixed`
+    before: bytes = b""  # sketch of theta - theta_0 before mixing, 4k bytes; empty: none
+    after: bytes = b""  # and after mixing
+    predicted_contraction: float | None = None  # what the graph and the rule promise for a whole round
+
+
+def to_line(record: RoundRecord) -> str:
+    """One line of strict JSON, without the newline."""
+    fields = {
+        "round": record.round,
+        "time": round(record.time, 3),
+        "loss": _finite(record.loss),
+        "accuracy": _finite(record.accuracy),
+        "seconds": {"train": record.seconds.train, "exchange": record.seconds.exchange},
+        "bytes_sent": record.bytes_sent,
+        "bytes_received": record.bytes_received,
+        "contributions": record.contributions,
+        "missing": list(record.missing),
+        "staleness": dict(record.staleness),
+        "local_distance": _finite(record.local_distance),
+        "intact": record.intact,
+        "before": base64.b64encode(record.before).decode(),
+        "after": base64.b64encode(record.after).decode(),
+        "predicted_contraction": _finite(record.predicted_contraction),
+    }
+    return json.dumps(fields, separators=(",", ":"), allow_nan=False)
+
+
+def from_line(line: str) -> RoundRecord:
+    """The inverse of `to_line`; unknown keys are skipped, so that older readers read newer files.
+
+    Raises:
+        BadMessage: not a record.
+    """
+    try:
+        return _from_fields(json.loads(line))
+    except (ValueError, KeyError, TypeError, AttributeError, binascii.Error) as error:
+        raise BadMessage(f"not a round record ({type(error).__name__}: {error}): {line[:60]!r}") from error
+
+
+def _from_fields(fields: Mapping[str, Any]) -> RoundRecord:
+    loss = fields["loss"]
+    return RoundRecord(
+        round=int(fields["round"]),
+        time=float(fields["time"]),
+        loss=math.nan if loss is None else float(loss),
+        accuracy=fields["accuracy"],
+        seconds=Seconds(train=float(fields["seconds"]["train"]), exchange=float(fields["seconds"]["exchange"])),
+        bytes_sent=int(fields["bytes_sent"]),
+        bytes_received=int(fields["bytes_received"]),
+        contributions=int(fields["contributions"]),
+        missing=tuple(PeerId(peer) for peer in fields["missing"]),
+        staleness={PeerId(peer): int(lag) for peer, lag in fields["staleness"].items()},
+        local_distance=fields["local_distance"],
+        intact=bool(fields["intact"]),
+        before=base64.b64decode(fields["before"], validate=True),
+        after=base64.b64decode(fields["after"], validate=True),
+        predicted_contraction=fields["predicted_contraction"],
+    )
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+class RecordWriter:
+    """Appends records to a file, one line each, in the operating system's hands when `write` returns."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _cut_torn_line(path)
+        self._file = path.open("a", encoding="utf-8")
+
+    def write(self, record: RoundRecord) -> None:
+        """Appends one line. A SIGKILL afterwards loses nothing; a power cut may."""
+        self._file.write(to_line(record) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _cut_torn_line(path: Path) -> None:
+    """Drops what follows the last newline: the writer before us was killed in the middle of a line."""
+    if not path.exists():
+        return
+    data = path.read_bytes()
+    whole = data.rfind(b"\n") + 1
+    if whole < len(data):
+        os.truncate(path, whole)
+
+
+def read_records(path: Path) -> tuple[RoundRecord, ...]:
+    """All records of a file by round, oldest first.
+
+    A round that was done again after a restart counts once, the later try.
+    A last line without its newline was torn by a kill, and is left out.
+
+    Raises:
+        BadMessage: a whole line that is not a record; the message names file and line.
+        FileNotFoundError: no such file.
+    """
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
+    rounds: dict[int, RoundRecord] = {}
+    for number, line in enumerate(lines, start=1):
+        try:
+            record = from_line(line)
+        except BadMessage as error:
+            raise BadMessage(f"{path}:{number}: {error}") from error
+        rounds[record.round] = record
+    return tuple(rounds[round] for round in sorted(rounds))
