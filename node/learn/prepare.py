@@ -1,0 +1,203 @@
+"""Puts a node's learner together: base, adapter, private texts, prefix cache, trainer; and what two ends must agree on.
+
+The one door for the layers above. `open_learner` holds what nodes on one machine can share before a fork (the base, the common
+texts, the cache); `prepare` gives one node its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from node.errors import ConfigError
+from node.learn import data, docstrings
+from node.learn.adapter import Adapter, LoraSettings, attach
+from node.learn.base import Base, open_base
+from node.learn.data import DataSettings
+from node.learn.examples import Corpus, digest_of
+from node.learn.partition import Indices, PartitionSettings, partition
+from node.learn.passes import Reader
+from node.learn.prefix import Remembered, bytes_needed, find_prefix
+from node.learn.texts import Texts, encode
+from node.learn.trainer import LocalTrainer, TrainSettings
+from node.types import Digests, Shared
+
+
+@dataclass(frozen=True, slots=True)
+class LearnSettings:
+    """All that the learner of a node is made from; every node of a run has the same, save private data paths."""
+
+    base_model: str = "minilm"
+    task: str = "classification"  # or "causal_lm"
+    lora: LoraSettings = field(default_factory=LoraSettings)
+    train: TrainSettings = field(default_factory=TrainSettings)
+    data: DataSettings = field(default_factory=DataSettings)
+    partition: PartitionSettings = field(default_factory=PartitionSettings)
+    moments: bool = True  # whether Adam's moments travel with theta
+    seed: int = 0  # start values and order of the data
+
+    @property
+    def labelled(self) -> bool:
+        return self.task == "classification"
+
+    @property
+    def common(self) -> bool:
+        """Whether all nodes read the same examples and a partition deals them out."""
+        embedded = all(d.path == docstrings.NAME for d in self.data.datasets)
+        return self.partition.by != "none" or embedded
+
+
+@dataclass(frozen=True)
+class Learner:
+    """One adapted model and the texts that it reads; `Prepared` nodes in one process may share it (not at the same time)."""
+
+    settings: LearnSettings
+    adapter: Adapter
+    corpus: Corpus
+    train: Reader
+    test: Reader | None
+    prefix: str  # what the prefix cache does, in words
+
+    def remember(self) -> None:
+        """Fill the prefix cache now, so that children forked later find it filled."""
+        for reader in (self.train, self.test):
+            if reader is not None and reader.remembered is not None:
+                reader.remembered.fill()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One node's learner, ready for its first round."""
+
+    trainer: LocalTrainer
+    shared: Shared  # x_0 as channels
+    adapter: Adapter  # .schema, .save(folder, theta), .load(folder)
+    digests: Digests  # what the hello compares
+    data_digest: str  # of the corpus before it was dealt out
+    examples: int  # private ones
+    classes: tuple[int, ...]  # private examples a label, in the order of the labels; () without labels
+    prefix: str
+
+
+def open_model(settings: LearnSettings, peer: str = "") -> Base:
+    """The base model of a run, its head sized by the run's labels. Load it once in a fork server."""
+    labels = data.labels_of(settings.data, peer, settings.common) if settings.labelled else ()
+    task = "classification" if settings.labelled else "causal_lm"
+    if settings.task != task:
+        raise ConfigError(f"task: {settings.task!r} is not known; wanted classification or causal_lm")
+    return open_base(
+        settings.base_model, "classification" if settings.labelled else "causal_lm", labels, bf16=settings.train.bf16
+    )
+
+
+def open_learner(settings: LearnSettings, base: Base, peer: str = "") -> Learner:
+    """Adapter, texts and prefix cache. `peer` fills `{id}` in paths; with common data it does not matter.
+
+    Raises:
+        ConfigError: data or settings do not fit.
+    """
+    corpus = data.load(settings.data, peer, labelled=settings.labelled, common=settings.common)
+    if settings.labelled and corpus.labels != base.labels:
+        raise ConfigError(f"labels: the data has {list(corpus.labels)}, the model was opened with {list(base.labels)}")
+    adapter = attach(base, settings.lora, settings.seed)
+    train = encode(base.tokenizer, corpus.train, settings.train.sequence_len)
+    test = encode(base.tokenizer, corpus.test, settings.train.sequence_len) if corpus.test else None
+    reason = _find_prefix(settings.train, adapter, [texts for texts in (train, test) if texts is not None])
+    readers = [
+        None if texts is None else Reader(adapter, texts, _remembered(adapter, texts), settings.train.bf16)
+        for texts in (train, test)
+    ]
+    assert readers[0] is not None
+    return Learner(settings, adapter, corpus, readers[0], readers[1], reason)
+
+
+def prepare(
+    settings: LearnSettings,
+    base: Base,
+    *,
+    peer: str,
+    index: int,
+    nodes: int,
+    learner: Learner | None = None,
+) -> Prepared:
+    """The learner of node number `index` of `nodes` (order of the topology file).
+
+    Args:
+        learner: shared by several nodes; None: one of its own, that reads (and caches) this node's texts only.
+    """
+    learner = learner or open_learner(settings, base, peer)
+    rows = (
+        partition([e.label for e in learner.corpus.train], nodes, settings.partition)[index]
+        if settings.labelled
+        else None
+    )
+    own = _own_texts(learner, rows, index, nodes)
+    trainer = LocalTrainer(
+        learner.train, own, learner.test, settings.train, seed=settings.seed, stream=peer, moments=settings.moments
+    )
+    return Prepared(
+        trainer=trainer,
+        shared=trainer.initial(),
+        adapter=learner.adapter,
+        digests=digests(learner.adapter),
+        data_digest=learner.corpus.digest,
+        examples=len(own),
+        classes=_classes(learner.corpus, own) if settings.labelled else (),
+        prefix=learner.prefix,
+    )
+
+
+def digests(adapter: Adapter) -> Digests:
+    """What two ends must agree on, by name; the topology's digest is the graph's business."""
+    base = adapter.base
+    return {
+        "base_model": base.digest,
+        "tokenizer": base.tokenizer_digest,
+        "labels": digest_of(base.labels),
+        "adapter": adapter.config_digest,
+        "schema": adapter.schema.digest,
+        "initial": adapter.initial_digest,
+    }
+
+
+def _own_texts(learner: Learner, rows: Indices | None, index: int, nodes: int) -> Indices:
+    """Indices of the node's texts; blocks of a causal language model are dealt evenly, classes mean nothing to them."""
+    if rows is not None:
+        return rows
+    settings = learner.settings.partition
+    if settings.by in ("class", "dirichlet"):
+        raise ConfigError(f"partition.by: {settings.by} needs labels, which causal_lm has not; wanted none or iid")
+    return partition([0] * len(learner.train.texts), nodes, settings)[index]
+
+
+def _classes(corpus: Corpus, own: Indices) -> tuple[int, ...]:
+    counts = np.bincount([corpus.train[int(i)].label for i in own], minlength=len(corpus.labels))
+    return tuple(int(count) for count in counts)
+
+
+def _find_prefix(train: TrainSettings, adapter: Adapter, texts: Sequence[Texts]) -> str:
+    """Set `adapter.prefix`; say what was decided."""
+    if train.prefix_cache == "off":
+        return "off: as set"
+    probe = texts[0].batch(range(min(2, len(texts[0])))).to(adapter.theta.device)
+    prefix, reason = find_prefix(adapter.model, [e.name for e in adapter.schema.entries], probe)
+    if prefix is not None:
+        hidden = prefix.hidden(probe.ids, probe.mask)
+        needed = sum(bytes_needed(t, hidden.shape[-1], hidden.element_size()) for t in texts)
+        reason = f"{reason}, up to {needed / 1e6:.0f} MB"
+        if needed > train.prefix_cache_limit:
+            prefix, reason = None, f"{needed / 1e6:.0f} MB is over train.prefix_cache_limit"
+    if prefix is None and train.prefix_cache == "on":
+        raise ConfigError(
+            f"train.prefix_cache: on is not possible: {reason}; set it to auto or off, or adapt later layers only (lora.layers)"
+        )
+    adapter.prefix = prefix
+    return f"on: {reason}" if prefix is not None else f"off: {reason}"
+
+
+def _remembered(adapter: Adapter, texts: Texts) -> Remembered | None:
+    if adapter.prefix is None:
+        return None
+    return Remembered(adapter.prefix, texts, adapter.theta.device)
