@@ -1,0 +1,137 @@
+"""Files to checked settings and back: node file, topology file, labels. Below this module nobody reads files.
+
+Decides where relative paths are seen from, and holds the way from a name in a file to the code behind it (lazily: this
+module never imports torch). The settings themselves are in `node.settings`, YAML in `node.yaml_files`, the wording of
+errors in `node.complaints`: layer 5, too, and `config` imports the three.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from node.complaints import complaint, dotted_keys
+from node.errors import ConfigError
+from node.graph.reading import did_you_mean, seen
+from node.graph.topology import Topology
+from node.settings import EMBEDDED, MIXINGS, NodeConfig, distinct
+from node.yaml_files import parse_yaml, read_text, read_yaml, to_yaml, write_text
+
+__all__ = [
+    "MIXINGS",
+    "NodeConfig",
+    "check_config",
+    "config_text",
+    "labels_of",
+    "load_node_config",
+    "load_topology",
+    "read_yaml",
+    "resolve",
+    "set_values",
+    "write_yaml",
+]
+
+DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet", ".txt")
+
+
+def load_topology(path: str | Path) -> Topology:
+    """A checked topology file. Raises ConfigError with file and key."""
+    return Topology.from_mapping(read_yaml(path), str(path))
+
+
+def load_node_config(path: str | Path) -> NodeConfig:
+    """A checked node file; relative paths in it are seen from its own folder (output_dir: from the working directory).
+
+    Raises:
+        ConfigError: one line; with several problems a summary line, then one line each.
+    """
+    config = check_config(read_yaml(path), str(path))
+    return _anchored(config, Path(path).resolve().parent)
+
+
+def check_config(data: Any, source: str) -> NodeConfig:
+    """Plain values -> settings. `source` opens every line of a ConfigError."""
+    try:
+        return NodeConfig.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(complaint(error, NodeConfig, source)) from None
+
+
+def set_values(config: NodeConfig, values: Mapping[str, str], source: str = "--set") -> NodeConfig:
+    """Settings with some replaced: `{"train.learning_rate": "3e-3"}`; each value is YAML 1.2, as in the file."""
+    data = config.model_dump()
+    for key, text in values.items():
+        *parents, last = key.split(".")
+        block = data
+        for parent in parents:
+            inner = block.get(parent)
+            if not isinstance(inner, dict):
+                raise ConfigError(f"{source} {seen(key)}: no such setting{did_you_mean(key, dotted_keys(NodeConfig))}")
+            block = inner
+        block[last] = parse_yaml(text, f"{source} {key}")
+    return check_config(data, source)
+
+
+def labels_of(config: NodeConfig) -> tuple[str, ...] | None:
+    """The ordered labels that the settings give or name a file of; None: the data set has a list of its own."""
+    if not isinstance(config.labels, str):
+        return config.labels
+    lines = [line.strip() for line in read_text(config.labels).splitlines()]
+    try:
+        return distinct([line for line in lines if line])
+    except ValueError as error:
+        raise ConfigError(f"{config.labels}: {error}") from None
+
+
+def config_text(config: NodeConfig, comments: bool = False) -> str:
+    """YAML that reads back to the same settings; `comments` adds what each key means."""
+    said = {key: field.description or "" for key, field in dotted_keys(NodeConfig).items()} if comments else {}
+    return to_yaml(config.model_dump(mode="json"), said)
+
+
+def write_yaml(path: str | Path, config: NodeConfig, comments: bool = False) -> None:
+    """Write `config_text`, at once or not at all."""
+    write_text(path, config_text(config, comments))
+
+
+def resolve(name: str) -> Callable[..., Any]:
+    """The factory behind a name of `MIXINGS`; imports it (and torch) now."""
+    if name not in MIXINGS:
+        raise ConfigError(
+            f"gossip.mixing: {seen(name)}; wanted one of {', '.join(MIXINGS)}{did_you_mean(name, MIXINGS)}"
+        )
+    module, _, factory = MIXINGS[name].partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), factory)
+    return found
+
+
+def _anchored(config: NodeConfig, folder: Path) -> NodeConfig:
+    """Relative paths, taken from `folder`, become absolute: the file as run must mean the same from anywhere."""
+    gossip, labels = config.gossip, config.labels
+    if gossip.topology is not None:
+        gossip = gossip.model_copy(update={"topology": _under(folder, gossip.topology)})
+    if isinstance(labels, str):
+        labels = _under(folder, labels)
+    datasets = tuple(d.model_copy(update={"path": _path_or_name(d.path, folder)}) for d in config.datasets)
+    base_model = _path_or_name(config.base_model, folder)
+    return config.model_copy(
+        update={"gossip": gossip, "labels": labels, "datasets": datasets, "base_model": base_model}
+    )
+
+
+def _path_or_name(said: str, folder: Path) -> str:
+    """A hub name stays as it is; what looks like a path, or is there, becomes one."""
+    if said in EMBEDDED:
+        return said
+    stands = os.path.exists(_under(folder, said.split("{")[0] or "."))
+    is_path = said.startswith((".", "~", "{")) or said.endswith(DATA_SUFFIXES) or stands
+    return _under(folder, said) if is_path else said
+
+
+def _under(folder: Path, said: str) -> str:
+    return os.path.normpath(folder / (os.path.expanduser(said)))

@@ -1,0 +1,216 @@
+"""The settings of a node: names, types, limits, defaults and what each is for; frozen, checked when made.
+
+Words are those of axolotl and LLaMA-Factory where they have one. Decides nothing about files: `node.config` reads them.
+Layer 5, below `node.config`; no torch: names of rules are lazy strings.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, model_validator
+
+from node.graph.reading import did_you_mean, seen
+
+MIXINGS: dict[str, str] = {"dpsgd": "node.gossip.dpsgd:dpsgd", "exact": "node.gossip.exact:exact"}
+EMBEDDED = ("minilm", "stdlib-docstrings")  # a model and a data set that come with the installation: names, never paths
+
+
+def _labels(value: Any) -> tuple[str, ...] | str | None:
+    """A list of names (numbers become names here), or the path of a file."""
+    if value is None or (isinstance(value, str) and value.strip()):
+        return value
+    if not isinstance(value, list | tuple):
+        raise ValueError("wanted a list of names, or the path of a file with one a line")
+    return distinct([str(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in value])
+
+
+def distinct(names: list[Any]) -> tuple[str, ...]:
+    """Two names or more, each once. Raises ValueError with what was wanted."""
+    for place, name in enumerate(names):
+        if not isinstance(name, str) or not name.strip():
+            raise ValueError(f"item {place} is {seen(name)}; wanted a name (in quotes where YAML reads something else)")
+        if name in names[:place]:
+            raise ValueError(f"{seen(name)} is listed twice; wanted each label once")
+    if len(names) < 2:
+        raise ValueError(f"{len(names)} labels; wanted 2 or more")
+    return tuple(names)
+
+
+def _targets(value: Any) -> tuple[str, ...] | Literal["all-linear"] | None:
+    if value is None or value == "all-linear":
+        return value  # type: ignore[no-any-return]
+    if not isinstance(value, list | tuple) or not value or not all(isinstance(name, str) and name for name in value):
+        raise ValueError("wanted a list of module names such as [query, value], all-linear, or null")
+    return tuple(value)
+
+
+def _some(items: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Not empty, no item twice. After the items were checked, so that a wrong item is told once."""
+    if not items:
+        raise ValueError("wanted one or more items")
+    if any(item in items[:place] for place, item in enumerate(items)):
+        raise ValueError("wanted each item once")
+    return items
+
+
+def _mixing(name: str) -> str:
+    if name not in MIXINGS:
+        raise ValueError(f"wanted one of {', '.join(MIXINGS)}{did_you_mean(name, MIXINGS)}")
+    return name
+
+
+Labels: TypeAlias = Annotated[tuple[str, ...] | str | None, PlainValidator(_labels)]
+Targets: TypeAlias = Annotated[tuple[str, ...] | Literal["all-linear"] | None, PlainValidator(_targets)]
+Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=4096)]
+Layers: TypeAlias = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False), AfterValidator(_some)]
+Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400)]
+Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class Settings(BaseModel):
+    """What all parts of the file share: frozen, no unknown keys, no silent conversions, no NaN."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class DatasetConfig(Settings):
+    """Where texts come from. `{id}` in the path stands for the node's id."""
+
+    path: Name = Field(
+        description="a jsonl, csv or parquet file, a folder of text, a datasets name, or stdlib-docstrings"
+    )
+    split: Name | None = Field(default=None, description="split of a datasets name, e.g. train")
+    text_column: Name = Field(default="text", description="column that holds the text")
+    label_column: Name = Field(default="label", description="column that holds the label; unused for causal_lm")
+    format: Literal["jsonl", "csv", "parquet", "text", "datasets"] | None = Field(
+        default=None, description="null: told from the path"
+    )
+
+
+class PartitionConfig(Settings):
+    """How texts that all nodes can read are dealt out; every node computes the same deal from the seed."""
+
+    by: Literal["none", "iid", "class", "dirichlet"] = Field(
+        default="none", description="none: all of it (each node has its own files); class: each class on one node only"
+    )
+    alpha: Annotated[float, Field(gt=0, le=1e6)] | None = Field(
+        default=None, description="dirichlet only: 0.1 is strong label skew, 100 is nearly iid"
+    )
+    seed: Seed = Field(default=0, description="the same on all nodes")
+
+    @model_validator(mode="after")
+    def _alpha_belongs_to_dirichlet(self) -> PartitionConfig:
+        if self.by == "dirichlet" and self.alpha is None:
+            raise ValueError("alpha is missing; by: dirichlet wants one, such as alpha: 0.3")
+        if self.by != "dirichlet" and self.alpha is not None:
+            raise ValueError(f"alpha: {self.alpha} has no use with by: {self.by}; remove it, or write by: dirichlet")
+        return self
+
+
+class LoraConfig(Settings):
+    """The adapter, in the words of peft. All nodes must agree; the hello compares."""
+
+    r: int = Field(default=8, ge=1, le=1024, description="rank")
+    alpha: float = Field(default=16.0, gt=0, le=1e6, description="updates are scaled by alpha / r")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="0: little data a node, but few steps, too")
+    target_modules: Targets = Field(
+        default=None, description="e.g. [query, value]; null: what peft takes for this model"
+    )
+    layers: Layers | None = Field(
+        default=None, description="adapters on these layers only; the last few allow a prefix cache"
+    )
+
+
+class TrainConfig(Settings):
+    """Local training between two exchanges."""
+
+    learning_rate: float = Field(
+        default=5e-3, gt=0, le=10, description="5e-3 suits the demo's small adapter, 2e-4 a 7B model"
+    )
+    micro_batch_size: int = Field(default=16, ge=1, le=65_536, description="texts a step")
+    local_steps: int = Field(
+        default=1, ge=1, le=100_000, description="steps a round; 1 mixes best, more send fewer bytes a step"
+    )
+    sequence_len: int = Field(default=32, ge=2, le=1_048_576, description="tokens; longer texts are cut")
+    bf16: bool = Field(default=False, description="keep the frozen weights in bfloat16; the adapter stays in float32")
+    prefix_cache: Literal["auto", "on", "off"] = Field(
+        default="auto", description="remember what the frozen layers below the first adapter say about a text"
+    )
+    optimizer: Literal["adamw"] = Field(default="adamw", description="SGD failed on LoRA factors where AdamW worked")
+    lr_scheduler: Literal["constant", "linear"] = Field(
+        default="constant", description="linear: down to 0 at the last round"
+    )
+    weight_decay: float = Field(default=0.0, ge=0, le=1, description="decoupled, as in AdamW")
+    eval_every: int = Field(
+        default=0, ge=0, le=10**9, description="rounds between accuracy measurements; 0: only at the end"
+    )
+
+
+class DeadlineConfig(Settings):
+    """Limits of the waiting time that is learnt for each neighbour, in seconds."""
+
+    floor: Seconds = Field(default=10.0, description="never wait less: a busy machine may stop for seconds")
+    ceiling: Seconds = Field(default=120.0, description="never wait longer; also before three arrivals are known")
+
+    @model_validator(mode="after")
+    def _floor_below_ceiling(self) -> DeadlineConfig:
+        if self.floor > self.ceiling:
+            raise ValueError(f"floor {self.floor} is above ceiling {self.ceiling}; wanted floor <= ceiling")
+        return self
+
+
+class GossipConfig(Settings):
+    """Whom to talk to, how often, and how what was heard is mixed."""
+
+    topology: Name | None = Field(default=None, description="topology file; the command line may give it instead")
+    rounds: int = Field(default=80, ge=1, le=10**9, description="all nodes end after the same round")
+    mixing: Annotated[str, AfterValidator(_mixing)] = Field(
+        default="dpsgd", description="dpsgd: one exchange a round, weights of W; exact: the exact mean, in several hops"
+    )
+    moments: bool = Field(
+        default=True, description="mix AdamW's moments, too: under label skew worth 6 to 15 points on a ring of 4"
+    )
+    share: Annotated[tuple[Literal["all"], ...], Field(strict=False), AfterValidator(_some)] = Field(
+        default=("all",), description="what is sent: [all] trainable parameters"
+    )
+    max_staleness: int = Field(default=10, ge=0, le=10**6, description="rounds; older messages are not mixed")
+    first_contact: Seconds = Field(default=60.0, description="seconds that the first exchange waits for a neighbour")
+    deadline: DeadlineConfig = Field(default=DeadlineConfig(), description="seconds that a round waits for a neighbour")
+
+
+class NodeConfig(Settings):
+    """A node file. Every key has a default, so that three lines (model, data, topology) make a file."""
+
+    base_model: Name = Field(default="minilm", description="minilm (embedded), a model folder, or a hub name")
+    task: Literal["classification", "causal_lm"] = Field(
+        default="classification", description="head of the model, and loss"
+    )
+    datasets: Annotated[tuple[DatasetConfig, ...], Field(strict=False), AfterValidator(_some)] = Field(
+        default=(DatasetConfig(path=EMBEDDED[1]),), description="{id} in a path is the node's id"
+    )
+    labels: Labels = Field(
+        default=None, description="ordered list, or a file with one a line; null: the data set has a list of its own"
+    )
+    output_dir: Name = Field(
+        default="runs/default", description="a folder a node is made in it; seen from where you are"
+    )
+    partition: PartitionConfig = Field(
+        default=PartitionConfig(), description="how common data is dealt out to the nodes"
+    )
+    lora: LoraConfig = Field(default=LoraConfig(), description="the adapter")
+    train: TrainConfig = Field(default=TrainConfig(), description="local training")
+    gossip: GossipConfig = Field(default=GossipConfig(), description="consensus")
+    seed: Seed = Field(default=0, description="initial values, order of data, dropout; the same on all nodes")
+    threads: int = Field(default=1, ge=1, le=4096, description="of torch, a node; several nodes share a machine")
+    checkpoint_every: int = Field(default=10, ge=0, le=10**9, description="rounds; 0: only at the end")
+
+    @model_validator(mode="after")
+    def _labels_belong_to_classification(self) -> NodeConfig:
+        if self.task == "causal_lm" and self.labels is not None:
+            raise ValueError("labels have no use with task: causal_lm; remove them, or write task: classification")
+        if self.task == "causal_lm" and self.partition.by in ("class", "dirichlet"):
+            raise ValueError(
+                f"partition.by: {self.partition.by} wants labels, task: causal_lm has none; wanted iid or none"
+            )
+        return self
