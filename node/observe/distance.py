@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 NOISE = 1e-6  # relative to |xbar|: below it a spread is float32 rounding, and a ratio of two says nothing
-SLACK = 1.1  # a ratio of two sketched spreads is off by up to 6 % (one sigma, n = 2); a window of rounds averages that
+SLACK = 1.1  # not for the sketches, which obey the bound exactly: for what codecs lose and stale messages add
 
 
 def spread(rows: ArrayLike) -> float:
@@ -45,6 +45,7 @@ def pairwise(rows: ArrayLike) -> NDArray[np.float64]:
 def contraction(before: ArrayLike, after: ArrayLike) -> float | None:
     """Spread after mixing / spread before it: at most max(|l2|, |ln|) of a symmetric W, whatever the vectors.
 
+    Sketches obey that bound exactly, whatever their noise, because they are linear: S(W x) = W S(x).
     Absolute spreads, because a mean that moves would hide in a relative one. None where nodes agreed before already.
     """
     old = np.asarray(before, dtype=np.float64)
@@ -65,7 +66,7 @@ def window_contraction(ratios: Iterable[float | None]) -> float | None:
 
 
 def keeps_promise(measured: float, predicted: float) -> bool:
-    """Whether a measured contraction is as good as the predicted one, up to sketch noise (10 %) and rounding (1e-3)."""
+    """Whether a measured contraction is as good as the predicted one, up to codec noise (10 %) and rounding (1e-3)."""
     return measured <= SLACK * predicted + 1e-3  # 1e-3: exact mixing predicts 0 and gives about 1e-6
 
 
