@@ -126,7 +126,8 @@ class Network:
         if restarted:  # rounds from its checkpoint on are done again: ask for all of them at the next poll
             seen.traffic.clear()
             seen.records = {r: record for r, record in seen.records.items() if r < status.round}
-        seen.records |= {record.round: record for record in status.records}
+        # A node that was killed and resumed may still show rounds of its earlier life, beyond its checkpoint.
+        seen.records |= {record.round: record for record in status.records if record.round < status.round}
         for old in sorted(seen.records)[:-HISTORY]:
             del seen.records[old]
         seen.since = 0 if restarted else max(seen.records, default=-1) + 1
@@ -196,7 +197,7 @@ class Network:
         ages = [now - seen.at] if status is not None else []
         if not seen.answering and rumour is not None and rumour.age_s is not None:
             ages.append(rumour.age_s)
-        told = rumour if rumour is not None and rumour.incarnation >= 0 else None
+        told = rumour if rumour is not None and rumour.age_s is not None else None
         return Row(
             id=peer,
             address=self.addresses[peer],

@@ -147,6 +147,13 @@ def test_a_restarted_node_is_asked_for_all_its_rounds_again():
     assert network.view(2.0).round == 5
 
 
+def test_rounds_of_an_earlier_life_beyond_the_checkpoint_are_not_compared():
+    records = histories()
+    resumed = dataclasses.replace(status(1, records[1][:9], epoch=2), round=4)
+    view = told(status(0, records[0][:9]), resumed).view(0.0)
+    assert view.round == 3
+
+
 def test_bytes_per_second_are_a_mean_over_the_last_polls_and_start_again_with_the_process():
     records = histories()
     network = told(status(0, records[0][:4]))
