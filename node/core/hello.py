@@ -13,7 +13,7 @@ PLACES = {
     "labels": "labels in the node file (the order counts)",
     "tokenizer": "the tokenizer in the base_model folder",
     "schema": "lora and gossip.share in the node file",
-    "start": "seed in the node file (common initial values)",
+    "initial": "seed in the node file (common initial values)",
     "mixing": "gossip.mixing and gossip.moments in the node file",
     "topology": "the topology file (ids, edges, weights)",
 }
@@ -29,7 +29,12 @@ def compare(ours: Hello, theirs: Hello, expected: PeerId) -> None:
         mine, other = ours.digests.get(name, "nothing"), theirs.digests.get(name, "nothing")
         if mine != other:
             place = PLACES.get(name, name)
-            raise Incompatible(f"{name} differs: {theirs.node} has {other[:12]}, {ours.node} has {mine[:12]}; see {place}")
+            values = f"{theirs.node} has {_short(other)}, {ours.node} has {_short(mine)}"
+            raise Incompatible(f"{name} differs: {values}; see {place}")
+
+
+def _short(digest: str) -> str:
+    return digest[:12] if len(digest) == 64 else digest
 
 
 def _dotted(hello: Hello) -> str:

@@ -33,7 +33,7 @@ class Member:
     epoch: int = -1  # of its process; -1 before its first hello
     round: int = -1  # the newest that we heard of
     reason: str = ""  # why it is down or refused
-    changed: float = 0.0  # monotonic seconds
+    heard: float = 0.0  # when something came from it last: monotonic seconds; 0: never
     streaming: bool = False  # a stream is open, whatever was said on it
 
     @property
@@ -59,15 +59,14 @@ class Members:
     def started(self, now: float) -> None:
         self._started = now
 
-    def set(self, peer: PeerId, state: Liveness, now: float, reason: str = "") -> None:
-        member = self.by_id[peer]
-        member.state, member.reason, member.changed = state, reason, now
+    def set(self, peer: PeerId, state: Liveness, reason: str = "") -> None:
+        self.by_id[peer].state, self.by_id[peer].reason = state, reason
 
-    def down(self, peer: PeerId, now: float, reason: str) -> None:
+    def down(self, peer: PeerId, reason: str) -> None:
         """The stream is gone. Who has said bye, or was refused, or was never there, stays so."""
         self.by_id[peer].streaming = False
         if self.by_id[peer].state is Liveness.ALIVE:
-            self.set(peer, Liveness.DOWN, now, reason)
+            self.set(peer, Liveness.DOWN, reason)
 
     def lively(self) -> set[PeerId]:
         """Neighbours whose newest word counts, even if it is not of this round."""

@@ -104,7 +104,7 @@ class GossipPeer:
         self._generator = torch.Generator().manual_seed(config.seed)
         self._state = mixing.init(shared, self._context())
         self._mailbox = Mailbox(self.neighbours, config.max_staleness)
-        channels = {name: x.numel() for name, x in shared.items()} | dict(mixing.extra)
+        self.channels = channels = {name: x.numel() for name, x in shared.items()} | dict(mixing.extra)  # what travels
         codecs = {c.name: c for c in (float32(), config.codec)}
         self.edges = {
             p: Edge(p, config.epoch, channels, config.codec, codecs, self._generator) for p in self.neighbours
@@ -125,6 +125,10 @@ class GossipPeer:
     def drained(self) -> bool:
         """Whether we are done and no neighbour can still need us."""
         return self.phase is Phase.DONE and not any(m.is_open for m in self.members.by_id.values())
+
+    def hops(self, round: int) -> int:
+        """Exchanges in a round."""
+        return self._mixing.hops(round)
 
     def hello(self, to: PeerId) -> Hello:
         c = self.config
@@ -154,7 +158,7 @@ class GossipPeer:
                 self.members.by_id[peer].streaming = True
                 return [Send(peer, self.hello(peer))]
             case PeerDown(peer=peer, reason=reason):
-                self.members.down(peer, now, reason)
+                self.members.down(peer, reason)
                 return self._advance(now)
             case Trained(round=r, shared=shared, stats=stats) if self.phase is Phase.TRAINING and r == self.round:
                 return self._trained(shared, stats, now)
@@ -260,6 +264,7 @@ class GossipPeer:
 
     # ---- messages
     def _receive(self, sender: PeerId, message: object, now: float) -> list[Effect]:
+        self.members.by_id[sender].heard = now
         try:
             match message:
                 case Hello():
@@ -283,12 +288,12 @@ class GossipPeer:
         except RemoteFault as fault:
             self.faults[type(fault).__name__] += 1
             if isinstance(fault, Incompatible):
-                self.members.set(sender, Liveness.REFUSED, now, str(fault))
+                self.members.set(sender, Liveness.REFUSED, str(fault))
             farewell = Send(sender, Bye(self.round, str(fault), refused=True))
             return [farewell, Close(sender, str(fault), retry=True), *self._advance(now)]
         member = self.members.by_id[sender]
         member.epoch, member.round = message.epoch, max(member.round, message.round)
-        self.members.set(sender, Liveness.ALIVE, now)
+        self.members.set(sender, Liveness.ALIVE)
         return self._resume(sender)
 
     def _resume(self, peer: PeerId) -> list[Effect]:
@@ -328,7 +333,7 @@ class GossipPeer:
         state = Liveness.REFUSED if message.refused else Liveness.FINISHED
         if message.reason == "leaving":
             state = Liveness.DOWN
-        self.members.set(sender, state, now, message.reason)
+        self.members.set(sender, state, message.reason)
         close = Close(sender, f"refused by {sender}: {message.reason}", retry=True)
         return ([close] if message.refused else []) + self._advance(now)
 

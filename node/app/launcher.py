@@ -1,0 +1,91 @@
+"""Starts the processes of a run on this machine and follows them through the files that they write.
+
+No pipe, socket or parent ties a node to its launcher: started again, the launcher finds what is there.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from node.app.processes import ENDED, ProcessState, state_of
+from node.app.run_folder import RunFolder, write_json
+from node.errors import BadMessage
+from node.observe.records import RoundRecord, from_line
+
+POLL = 0.2  # seconds between two looks at the files
+TAIL = 64 * 1024  # bytes; more than one line of records.jsonl
+
+
+def start(run: RunFolder, jobs: Sequence[Mapping[str, Any]], threads: int) -> subprocess.Popen[bytes]:
+    """Start a fork server with `jobs`, in a session of its own.
+
+    Args:
+        threads: torch threads of each process.
+    """
+    write_json(run.jobs, {"jobs": list(jobs)})
+    for job in jobs:
+        run.node(job["name"]).state.unlink(missing_ok=True)
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
+    with run.launcher_log.open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "node.app.forkserver", str(run.path)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env=environment,
+        )
+
+
+def follow(
+    run: RunFolder,
+    names: Iterable[str],
+    server: subprocess.Popen[bytes],
+    progress: Callable[[Mapping[str, RoundRecord | None]], None] = lambda rounds: None,
+) -> dict[str, ProcessState]:
+    """Wait until every process has ended; their last states.
+
+    Args:
+        progress: is told the newest record of each name, a few times a second.
+    """
+    names = list(names)
+    while True:
+        gone = server.poll() is not None
+        states = {name: state_of(run.node(name)) for name in names}
+        progress({name: newest_record(run.node(name).records) for name in names})
+        ended = {name: s for name, s in states.items() if s is not None and s.phase in ENDED}
+        if len(ended) == len(names):
+            server.wait()
+            return ended
+        if gone and all(s is None or s.phase in ENDED for s in states.values()):
+            return {name: s or _never_started(run, server.returncode) for name, s in states.items()}
+        time.sleep(POLL)
+
+
+def newest_record(path: Path) -> RoundRecord | None:
+    """The last whole line of a records file; None before the first."""
+    try:
+        with path.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - TAIL))
+            lines = file.read().split(b"\n")[:-1]
+        return from_line(lines[-1].decode()) if lines else None
+    except (FileNotFoundError, BadMessage):
+        return None
+
+
+def last_line(path: Path) -> str:
+    """The last line of a log that says something."""
+    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+    return next((line.strip() for line in reversed(lines) if line.strip()), f"{path} is empty")
+
+
+def _never_started(run: RunFolder, code: int | None) -> ProcessState:
+    message = last_line(run.launcher_log)
+    return ProcessState(phase="failed", pid=0, created=0.0, exit_code=code or 1, message=message)

@@ -1,0 +1,89 @@
+"""README.md of an adapter folder: what it is, how it came to be, and lines that load it on any machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+CARD = """\
+---
+library_name: peft
+base_model: {base}
+tags: [lora, gossip-learning, decentralized]
+---
+# LoRA adapter for {base}, node {node} of a gossip network
+
+{story}
+
+| | |
+|---|---|
+{rows}
+
+## Load it
+
+```python
+{code}
+```
+"""
+
+CLASSIFIER = """\
+from peft import PeftModel
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+labels = {labels}
+base = AutoModelForSequenceClassification.from_pretrained(
+    "{base}", num_labels=len(labels), id2label=dict(enumerate(labels)), label2id={{l: i for i, l in enumerate(labels)}}
+)
+model = PeftModel.from_pretrained(base, "{folder}").eval()
+tokenizer = AutoTokenizer.from_pretrained("{base}")
+logits = model(**tokenizer("some text", return_tensors="pt")).logits
+print(labels[logits.argmax(-1).item()])"""
+
+LANGUAGE_MODEL = """\
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+base = AutoModelForCausalLM.from_pretrained("{base}")
+model = PeftModel.from_pretrained(base, "{folder}").eval()
+tokenizer = AutoTokenizer.from_pretrained("{base}")
+out = model.generate(**tokenizer("some text", return_tensors="pt"), max_new_tokens=40)
+print(tokenizer.decode(out[0]))"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardFacts:
+    """What a card tells."""
+
+    base: str  # as somebody on another machine loads it
+    node: str
+    labels: Sequence[str]  # () for a causal language model
+    rounds: int
+    nodes: int
+    neighbours: Sequence[str]
+    mixing: str
+    parameters: int  # d
+    examples: int  # private ones of this node
+    classes: int  # labels among them
+    accuracy: float | None
+
+
+def model_card(facts: CardFacts, folder: str = "adapter") -> str:
+    """Markdown with the metadata block that model hubs read.
+
+    Args:
+        folder: how the loading lines name the adapter's folder, seen from where they are run.
+    """
+    story = (
+        f"Trained on {facts.examples} private examples, which never left the node, and averaged over {facts.rounds} rounds with the "
+        f"neighbours {', '.join(facts.neighbours) or '(none)'} of a graph of {facts.nodes} nodes. No server took part."
+    )
+    rows = {
+        "mixing": facts.mixing,
+        "shared parameters": f"{facts.parameters:,}",
+        "private examples": f"{facts.examples:,}" + (f" of {facts.classes} of {len(facts.labels)} labels" if facts.labels else ""),
+        "accuracy on the common test set": "not measured" if facts.accuracy is None else f"{facts.accuracy:.3f}",
+    }
+    template = CLASSIFIER if facts.labels else LANGUAGE_MODEL
+    code = template.format(base=facts.base, labels=list(facts.labels), folder=folder)
+    table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
+    return CARD.format(base=facts.base, node=facts.node, story=story, rows=table, code=code)

@@ -1,0 +1,171 @@
+"""One node of the network in this process: learner, peer, driver, records, checkpoints, and what it leaves behind.
+
+The life of a node: claim an epoch, resume from the newest checkpoint, gossip until the last round or a signal, evaluate, save the adapter.
+gRPC is imported here, in the process that uses it: a fork server imports this module after the fork.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import signal
+import sys
+from collections.abc import Sequence
+
+from node.app.jobs import Warm
+from node.app.model_card import CardFacts, model_card
+from node.app.predict import predict
+from node.app.processes import announce
+from node.app.recorder import Recorder
+from node.app.run_folder import RunFolder, write_json
+from node.app.settings import mixing_of, peer_config
+from node.app.status import StatusBoard
+from node.core.peer import GossipPeer
+from node.drivers.checkpoint import Checkpoint, CheckpointStore
+from node.drivers.grpc import GrpcNode, Network
+from node.errors import ConfigError
+from node.learn.prepare import Prepared
+from node.learn.prepare import prepare as prepare_learner
+from node.types import Digests, PeerId, Shared
+from node.wire.status import add_status_service
+
+LOG = logging.getLogger(__name__)
+FLOAT32 = 4  # bytes
+LOG_LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+class Node:
+    """Everything of one node, from its settings to its files.
+
+    Args:
+        run: the folder of the run.
+        warm: settings, topology and the opened base.
+        peer: which node of the topology this is.
+        fresh: forget the checkpoint.
+        sentences: texts whose labels are told in the result.
+    """
+
+    def __init__(
+        self, run: RunFolder, warm: Warm, peer: PeerId, fresh: bool = False, sentences: Sequence[str] = ()
+    ) -> None:
+        self.peer, self.warm, self.folder, self.sentences = peer, warm, run.node(peer), tuple(sentences)
+        self.store = CheckpointStore(self.folder.checkpoint)
+        if fresh:
+            for path in (self.folder.checkpoint, self.folder.adapter):
+                shutil.rmtree(path, ignore_errors=True)
+            for path in (self.folder.records, self.folder.result):
+                path.unlink(missing_ok=True)
+
+    def run(self) -> int:
+        """To the last round or a signal; the exit code of the process."""
+        logging.basicConfig(level=logging.INFO, format=LOG_LINE, stream=sys.stderr)
+        epoch = self.store.claim_epoch()
+        announce(self.folder, "running", epoch)
+        learner = self._prepare()
+        protocol = self._peer(learner, epoch)
+        LOG.info("%s: epoch %d, round %d of %d", self.peer, epoch, protocol.round, protocol.config.rounds)
+        shared, driver = asyncio.run(self._gossip(learner, protocol))
+        finished = protocol.round >= protocol.config.rounds
+        if finished:
+            self._leave_result(learner, shared, protocol, driver)
+        message = "" if finished else f"after round {protocol.round} of {protocol.config.rounds}; start it again to go on"
+        announce(self.folder, "finished" if finished else "stopped", epoch, 0, message)
+        LOG.info("%s: %s %s", self.peer, "finished" if finished else "stopped", message)
+        return 0
+
+    def _prepare(self) -> Prepared:
+        warm, graph = self.warm, self.warm.topology
+        place = graph.nodes.index(self.peer)
+        learner = prepare_learner(
+            warm.settings, warm.base, peer=self.peer, index=place, nodes=len(graph.nodes), learner=warm.learner
+        )
+        LOG.info("%s: %d private examples, d = %d, prefix cache %s", self.peer, learner.examples, learner.adapter.schema.d, learner.prefix)
+        return learner
+
+    def _peer(self, learner: Prepared, epoch: int) -> GossipPeer:
+        """The protocol, at round 0 or where the newest checkpoint stands."""
+        warm = self.warm
+        config = peer_config(warm.config, warm.topology, self.peer, learner.digests, epoch, 0)
+        saved = self.store.load()
+        shared = learner.shared
+        if saved is not None:
+            self._require_same_run(saved, config.digests)
+            learner.trainer.load_state(saved.private)
+            shared = saved.shared
+            config = peer_config(warm.config, warm.topology, self.peer, learner.digests, epoch, saved.round)
+        return GossipPeer(config, shared, mixing_of(warm.config, warm.topology))
+
+    def _require_same_run(self, saved: Checkpoint, digests: Digests) -> None:
+        """A checkpoint of another model, adapter or label list must not be continued. Another graph may."""
+        differing = [name for name, value in digests.items() if name != "topology" and saved.digests.get(name) != value]
+        if differing:
+            raise ConfigError(
+                f"{self.folder.checkpoint}: made with another {', '.join(differing)}; wanted the settings that it was made with, "
+                f"another output_dir, or --fresh"
+            )
+
+    async def _gossip(self, learner: Prepared, protocol: GossipPeer) -> tuple[Shared, GrpcNode]:
+        graph = self.warm.topology
+        network = Network(listen=graph.addresses[self.peer], addresses=graph.addresses, seed=self.warm.config.seed)
+        with Recorder(self.folder.records, learner.adapter.initial, self.warm) as recorder:
+            board = StatusBoard(self.warm, protocol, recorder)
+            driver = GrpcNode(
+                protocol,
+                learner.trainer,
+                network,
+                store=self.store,
+                on_round=recorder.note,
+                services=[lambda server: add_status_service(server, board.read)],
+            )
+            board.watch(driver)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(number, driver.stop)
+            return await driver.run(), driver
+
+    def _leave_result(self, learner: Prepared, shared: Shared, protocol: GossipPeer, driver: GrpcNode) -> None:
+        """Evaluate, save the adapter with its card, and write result.json."""
+        measured = learner.trainer.evaluate(shared)
+        learner.adapter.save(self.folder.adapter, shared["theta"])
+        card = model_card(self._facts(learner, measured.get("accuracy")), str(self.folder.adapter.name))
+        (self.folder.adapter / "README.md").write_text(card, encoding="utf-8")
+        sequence_len = self.warm.settings.train.sequence_len
+        said = predict(learner.adapter, shared["theta"], self.sentences, sequence_len) if self.sentences else []
+        config = self.warm.config
+        document = {
+            "node": self.peer,
+            "rounds": protocol.round,
+            "accuracy": measured.get("accuracy"),
+            "loss": measured.get("loss"),
+            "bytes_sent": driver.bytes_sent,
+            "bytes_received": driver.bytes_received,
+            "ideal_bytes": self._ideal_bytes(protocol),
+            "faults": dict(protocol.faults),
+            "examples": learner.examples,
+            "classes": list(learner.classes),
+            "seed": config.seed,
+            "data_digest": learner.data_digest,
+            "sentences": [next(iter(verdict.items())) for verdict in said],
+        }
+        write_json(self.folder.result, document)
+
+    def _ideal_bytes(self, protocol: GossipPeer) -> int:
+        """What this node had to send at least: every channel in float32 to every neighbour, once an exchange."""
+        exchanges = sum(protocol.hops(r) for r in range(protocol.config.start_round, protocol.config.rounds))
+        return FLOAT32 * sum(protocol.channels.values()) * len(protocol.neighbours) * exchanges
+
+    def _facts(self, learner: Prepared, accuracy: float | None) -> CardFacts:
+        config, graph, base = self.warm.config, self.warm.topology, learner.adapter.base
+        return CardFacts(
+            base=base.hub_name,
+            node=self.peer,
+            labels=base.labels,
+            rounds=config.gossip.rounds,
+            nodes=len(graph.nodes),
+            neighbours=graph.neighbours(self.peer),
+            mixing=f"{config.gossip.mixing}{', moments too' if config.gossip.moments else ''}",
+            parameters=learner.adapter.schema.d,
+            examples=learner.examples,
+            classes=sum(count > 0 for count in learner.classes),
+            accuracy=accuracy,
+        )

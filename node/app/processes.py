@@ -1,0 +1,93 @@
+"""Who runs: every process of a run writes its own `state.json`; anyone may read it. No parent is needed to know.
+
+A state is believed only while its process lives: a pid counts together with the moment of its creation, since pids come back.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import psutil
+
+from node.app.run_folder import NodeFolder, read_json, write_json
+
+ENDED = ("finished", "stopped", "failed")
+POLL = 0.05  # seconds between looks at a process that is asked to end
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessState:
+    """What a process last said of itself."""
+
+    phase: str  # "running", or one of ENDED
+    pid: int
+    created: float  # unix seconds, as the operating system counts them
+    epoch: int = 0
+    exit_code: int | None = None
+    message: str = ""
+
+
+def announce(folder: NodeFolder, phase: str, epoch: int = 0, exit_code: int | None = None, message: str = "") -> None:
+    """Write our own state."""
+    created = psutil.Process().create_time()
+    state = ProcessState(
+        phase=phase, pid=os.getpid(), created=created, epoch=epoch, exit_code=exit_code, message=message
+    )
+    write_json(folder.state, asdict(state))
+
+
+def state_of(folder: NodeFolder) -> ProcessState | None:
+    """The last state; "failed" where it says running and the process is gone. None: never started."""
+    document: dict[str, Any] | None = read_json(folder.state)
+    if document is None:
+        return None
+    state = ProcessState(**document)
+    if state.phase == "running" and process_of(state) is None:
+        lost = {"phase": "failed", "exit_code": 1, "message": f"process {state.pid} was killed; see {folder.log}"}
+        return ProcessState(**(document | lost))
+    return state
+
+
+def process_of(state: ProcessState) -> psutil.Process | None:
+    """The living process that wrote `state`."""
+    try:
+        process = psutil.Process(state.pid)
+        alive = abs(process.create_time() - state.created) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return None
+    return process if alive else None
+
+
+def running(folder: NodeFolder) -> psutil.Process | None:
+    state = state_of(folder)
+    return process_of(state) if state is not None and state.phase == "running" else None
+
+
+def end(folders: Iterable[NodeFolder], grace: float) -> list[NodeFolder]:
+    """Ask the processes of `folders` to end (SIGTERM), and kill those that still run after `grace` seconds.
+
+    Returns:
+        The folders whose process had to be killed.
+    """
+    alive = {f: p for f in folders if (p := running(f)) is not None}
+    for process in alive.values():
+        _signal(process, signal.SIGTERM)
+    until = time.monotonic() + grace
+    while time.monotonic() < until and any(running(f) for f in alive):
+        time.sleep(POLL)
+    killed = [f for f in alive if running(f) is not None]
+    for folder in killed:
+        _signal(alive[folder], signal.SIGKILL)
+    return killed
+
+
+def _signal(process: psutil.Process, number: signal.Signals) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return

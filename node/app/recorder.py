@@ -1,0 +1,63 @@
+"""From a round that is over to its record: one line in the node's folder, and the newest ones in memory for those who ask."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from pathlib import Path
+from typing import Self
+
+from node.app.jobs import Warm
+from node.app.settings import predicted_contraction
+from node.drivers.grpc import RoundReport
+from node.observe.records import RecordWriter, RoundRecord, Seconds, read_records
+from node.observe.sketch import sketch, to_bytes
+from node.observe.status import RECORDS
+from node.types import Vector
+
+
+class Recorder:
+    """Writes a record a round.
+
+    Args:
+        path: of the records file; what is in it already stays.
+        start: (d,) theta_0, which sketches are taken from.
+        warm: settings and topology, for what the graph promises.
+    """
+
+    def __init__(self, path: Path, start: Vector, warm: Warm) -> None:
+        self.newest: deque[RoundRecord] = deque(read_records(path)[-RECORDS:] if path.exists() else (), maxlen=RECORDS)
+        self._writer = RecordWriter(path)
+        self._start = start.numpy()
+        self._predicted = predicted_contraction(warm.config, warm.topology)
+
+    def note(self, report: RoundReport) -> None:
+        """Record one finished round."""
+        mixed = report.mixed
+        record = RoundRecord(
+            round=mixed.round,
+            time=time.time(),
+            loss=mixed.stats.get("loss", float("nan")),
+            accuracy=mixed.stats.get("accuracy"),
+            seconds=Seconds(train=report.train_seconds, exchange=report.exchange_seconds),
+            bytes_sent=report.bytes_sent,
+            bytes_received=report.bytes_received,
+            contributions=mixed.contributions,
+            missing=mixed.missing,
+            staleness=dict(mixed.staleness),
+            intact=mixed.intact,
+            before=self._sketch(mixed.before["theta"]),
+            after=self._sketch(mixed.after["theta"]),
+            predicted_contraction=self._predicted,
+        )
+        self.newest.append(record)
+        self._writer.write(record)
+
+    def _sketch(self, theta: Vector) -> bytes:
+        return to_bytes(sketch(theta.numpy(), self._start))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._writer.close()

@@ -1,0 +1,97 @@
+"""From the node file's words to what the layers below take. No decision is made here that the file does not hold."""
+
+from __future__ import annotations
+
+from node.config import NodeConfig, labels_of, resolve
+from node.core.deadlines import DeadlineLimits
+from node.core.peer import PeerConfig
+from node.gossip.mixing import Mixing
+from node.graph.spectrum import contraction, exact_steps
+from node.graph.topology import Topology
+from node.graph.weights import matrix, row_of
+from node.learn.adapter import LoraSettings
+from node.learn.data import DataSettings, DatasetSettings
+from node.learn.partition import PartitionSettings
+from node.learn.prepare import LearnSettings
+from node.learn.trainer import TrainSettings
+from node.types import Digests, PeerId
+
+
+def learn_settings(config: NodeConfig) -> LearnSettings:
+    """What the learner is made from."""
+    return LearnSettings(
+        base_model=config.base_model,
+        task=config.task,
+        lora=_lora(config),
+        train=_train(config),
+        data=DataSettings(
+            datasets=_datasets(config.datasets),
+            tests=_datasets(config.test_datasets),
+            labels=labels_of(config),
+            test_share=config.test_share,
+        ),
+        partition=PartitionSettings(
+            config.partition.by, PartitionSettings.alpha if config.partition.alpha is None else config.partition.alpha,
+            config.partition.seed,
+        ),
+        moments=config.gossip.moments,
+        seed=config.seed,
+    )
+
+
+def _lora(config: NodeConfig) -> LoraSettings:
+    c = config.lora
+    targets = (c.target_modules,) if isinstance(c.target_modules, str) else c.target_modules
+    return LoraSettings(r=c.r, alpha=c.alpha, dropout=c.dropout, target_modules=targets, layers=c.layers)
+
+
+def _train(config: NodeConfig) -> TrainSettings:
+    c = config.train
+    return TrainSettings(
+        learning_rate=c.learning_rate,
+        micro_batch_size=c.micro_batch_size,
+        local_steps=c.local_steps,
+        sequence_len=c.sequence_len,
+        weight_decay=c.weight_decay,
+        schedule=c.lr_scheduler,
+        rounds=config.gossip.rounds,
+        bf16=c.bf16,
+        prefix_cache=c.prefix_cache,
+        eval_every=c.eval_every,
+    )
+
+
+def _datasets(given: tuple[object, ...]) -> tuple[DatasetSettings, ...]:
+    return tuple(DatasetSettings(**d.model_dump()) for d in given)  # type: ignore[attr-defined]
+
+
+def mixing_of(config: NodeConfig, topology: Topology) -> Mixing:
+    """The rule that the node file names, for this graph."""
+    factory = resolve(config.gossip.mixing)
+    return factory(exact_steps(topology)) if config.gossip.mixing == "exact" else factory()  # type: ignore[no-any-return]
+
+
+def predicted_contraction(config: NodeConfig, topology: Topology) -> float:
+    """What a whole round shrinks the spread to, nobody missing: 0 for exact mixing."""
+    return 0.0 if config.gossip.mixing == "exact" else contraction(matrix(topology))
+
+
+def peer_config(
+    config: NodeConfig, topology: Topology, peer: PeerId, digests: Digests, epoch: int, start_round: int
+) -> PeerConfig:
+    """Settings of the state machine of `peer`."""
+    g = config.gossip
+    agreed = {"mixing": f"{g.mixing}{' + moments' if g.moments else ''}", "topology": topology.digest}
+    return PeerConfig(
+        peer=peer,
+        row=row_of(topology, peer),
+        rounds=g.rounds,
+        digests={**digests, **agreed},
+        epoch=epoch,
+        start_round=start_round,
+        seed=config.seed,
+        max_staleness=g.max_staleness,
+        first_contact=g.first_contact,
+        deadlines=DeadlineLimits(g.deadline.floor, g.deadline.ceiling),
+        persist_every=config.checkpoint_every,
+    )

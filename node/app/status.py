@@ -1,0 +1,74 @@
+"""What a node answers when a monitor asks: read from the protocol, the driver and the newest records at that moment."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+from node.app.jobs import Warm
+from node.app.recorder import Recorder
+from node.app.settings import predicted_contraction
+from node.core.members import Liveness
+from node.core.peer import GossipPeer, Phase
+from node.drivers.grpc import GrpcNode
+from node.errors import LocalFault
+from node.observe.status import Member, NodeStatus, TopologyStatus
+
+STATES = {Phase.IDLE: "starting", Phase.TRAINING: "training", Phase.EXCHANGING: "exchanging", Phase.DONE: "finished"}
+MEMBERS = {Liveness.REFUSED: "down"}  # in the monitor's words, where they differ
+
+
+class StatusBoard:
+    """Reads the state of one node; `watch` names the driver, which is made after it."""
+
+    def __init__(self, warm: Warm, peer: GossipPeer, recorder: Recorder) -> None:
+        graph = warm.topology
+        self._peer, self._recorder, self._addresses = peer, recorder, graph.addresses
+        self._topology = TopologyStatus(digest=graph.digest, addresses=graph.addresses, edges=graph.edges)
+        self._mixing = warm.config.gossip.mixing + (" + moments" if warm.config.gossip.moments else "")
+        self._predicted = predicted_contraction(warm.config, graph)
+        self._started = time.monotonic()
+        self._driver: GrpcNode | None = None
+
+    def watch(self, driver: GrpcNode) -> None:
+        self._driver = driver
+
+    def read(self) -> NodeStatus:
+        """The status now; called on the event loop."""
+        if self._driver is None:
+            raise LocalFault("a status was asked for before the driver was there")
+        peer, driver, records = self._peer, self._driver, tuple(self._recorder.newest)
+        return NodeStatus(
+            node=peer.config.peer,
+            epoch=peer.config.epoch,
+            address=self._addresses[peer.config.peer],
+            pid=os.getpid(),
+            state="leaving" if driver.is_leaving else STATES[peer.phase],
+            round=peer.round,
+            rounds=peer.config.rounds,
+            uptime_s=time.monotonic() - self._started,
+            bytes_sent=driver.bytes_sent,
+            bytes_received=driver.bytes_received,
+            mixing=self._mixing,
+            topology=self._topology,
+            loss=records[-1].loss if records else None,
+            accuracy=next((r.accuracy for r in reversed(records) if r.accuracy is not None), None),
+            predicted_contraction=self._predicted,
+            members=tuple(self._members()),
+            counters={**{f"fault.{kind}": n for kind, n in peer.faults.items()}, **driver.counters},
+            loop_lag_s=driver.loop_lag,
+            records=records,
+        )
+
+    def _members(self) -> Iterator[Member]:
+        now = time.monotonic()
+        for peer, member in self._peer.members.by_id.items():
+            yield Member(
+                id=peer,
+                address=self._addresses[peer],
+                state=MEMBERS.get(member.state, str(member.state)),
+                incarnation=max(0, member.epoch),
+                round=max(0, member.round),
+                age_s=now - member.heard if member.heard else None,
+            )

@@ -1,0 +1,85 @@
+"""gossip check: try everything that a run needs, and say ok or the fix."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from node.app.preflight import check_files, check_ports
+from node.cli.console import Json, note, print_json
+from node.cli.options import NODE_FILE, Config, Set, TopologyFile, read_settings
+from node.config import NodeConfig
+from node.errors import ConfigError
+from node.graph.topology import Topology
+from node.types import PeerId
+
+REACH = 2.0  # seconds to reach a neighbour
+
+
+def check(
+    topology: TopologyFile = None,
+    config: Config = NODE_FILE,
+    id: Annotated[str | None, typer.Option("--id", help="Check as this node; default: all nodes, on this machine.")] = None,
+    changes: Set = None,
+    json: Json = False,
+) -> int:
+    """Try config, topology, files, ports, model and data; with --id also the neighbours. Nothing is written."""
+    settings, graph = read_settings(config, topology, changes)
+    if id is not None and id not in graph.nodes:
+        raise ConfigError(f"--id {id}: not a node of {graph.source} ({', '.join(graph.nodes)})")
+    peers = [PeerId(id)] if id else list(graph.nodes)
+    found = {"config": "ok", "topology": f"ok: {len(graph.nodes)} nodes, {len(graph.edges)} edges"}
+    found["files"] = _tried(lambda: check_files(settings, peers))
+    found["ports"] = _tried(lambda: check_ports(graph, peers))
+    if found["files"] == "ok":
+        for peer in peers if not _is_common(settings) else peers[:1]:
+            found[f"model and data of {peer}"] = _tried(lambda p=peer: _learner(settings, graph, p))  # type: ignore[misc]
+    if id:
+        found["neighbours"] = _neighbours(graph, PeerId(id))
+    bad = [text for text in found.values() if not text.startswith("ok")]
+    if json:
+        print_json({"ok": not bad, "checks": found})
+    else:
+        for what, text in found.items():
+            note(f"{what}: {text}")
+    return 2 if bad else 0
+
+
+def _tried(work: Callable[[], str | None]) -> str:
+    try:
+        said = work()
+    except ConfigError as error:
+        return str(error)
+    return f"ok: {said}" if said else "ok"
+
+
+def _is_common(settings: NodeConfig) -> bool:
+    return not any("{id}" in d.path for d in settings.datasets)
+
+
+def _learner(settings: NodeConfig, graph: Topology, peer: PeerId) -> str:
+    from node.app.settings import learn_settings
+    from node.learn.prepare import open_model, prepare
+
+    learn = learn_settings(settings)
+    place = graph.nodes.index(peer)
+    one = prepare(learn, open_model(learn, peer), peer=peer, index=place, nodes=len(graph.nodes))
+    return f"{one.examples} examples, {one.adapter.schema.d:,} shared parameters, prefix cache {one.prefix}"
+
+
+def _neighbours(graph: Topology, peer: PeerId) -> str:
+    """A neighbour that is not up yet is no fault: it may start later."""
+    silent = [other for other in graph.neighbours(peer) if not _reachable(graph.addresses[other])]
+    return f"ok: not up yet: {', '.join(silent)}" if silent else "ok: all answer"
+
+
+def _reachable(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=REACH).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,38 @@
+"""gossip logs: what a node wrote."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Annotated
+
+import typer
+
+from node.app.processes import running
+from node.cli.console import RunOption, find_run
+from node.errors import ConfigError
+
+POLL = 0.3  # seconds
+
+
+def logs(
+    node: Annotated[str, typer.Argument(help="Id of the node, e.g. n2.")],
+    run: RunOption = None,
+    lines: Annotated[int, typer.Option("--lines", "-n", help="Lines from the end; 0: all.")] = 50,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on while the node runs.")] = False,
+) -> None:
+    """Print the log of a node."""
+    folder = find_run(run).node(node)
+    if not folder.log.is_file():
+        known = ", ".join(find_run(run).started()) or "none"
+        raise ConfigError(f"{folder.log}: no log of node {node!r}; this run has {known}")
+    with folder.log.open(errors="replace") as file:
+        kept = file.readlines()
+        sys.stdout.writelines(kept[-lines:] if lines else kept)
+        while follow:
+            alive = running(folder) is not None
+            sys.stdout.write(file.read())
+            sys.stdout.flush()
+            if not alive:
+                return
+            time.sleep(POLL)

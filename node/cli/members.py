@@ -1,0 +1,39 @@
+"""gossip members: who is in the network, and where each stands."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from node.app.processes import running
+from node.cli.console import Json, RunOption, find_run, print_json, results
+from node.config import load_topology
+from node.monitor.verbs import members as ask
+from node.monitor.view import fixed, scientific, whole
+
+
+def address_of_run(run: RunOption) -> str:
+    """The address of a node of the run: one that runs here if any does."""
+    folder = find_run(run)
+    graph = load_topology(folder.topology)
+    alive = [peer for peer in graph.nodes if running(folder.node(peer)) is not None]
+    return graph.addresses[(alive or list(graph.nodes))[0]]
+
+
+def members(
+    address: Annotated[str | None, typer.Argument(help="HOST:PORT of any node; default: the newest run's.")] = None,
+    run: RunOption = None,
+    json: Json = False,
+) -> None:
+    """List all nodes of a running network."""
+    document: dict[str, Any] = dict(ask(address or address_of_run(run)))
+    if json:
+        print_json(document)
+        return
+    table = Table("id", "address", "state", "incarnation", "round", "loss", "distance", "pid", "age", box=None, pad_edge=False)
+    for n in document["nodes"]:
+        numbers = (whole(n["incarnation"]), whole(n["round"]), fixed(n["loss"]), scientific(n["distance"]), whole(n["pid"]))
+        table.add_row(n["id"], n["address"], n["state"], *numbers, fixed(n["age_s"]))
+    results().print(table)

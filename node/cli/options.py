@@ -1,0 +1,41 @@
+"""Options that several verbs take, and how they become settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from node.config import NodeConfig, load_node_config, load_topology, set_values
+from node.errors import ConfigError
+from node.graph.topology import Topology
+
+Config = Annotated[Path, typer.Option("--config", "-c", help="The node file.")]
+TopologyFile = Annotated[Path | None, typer.Option("--topology", "-t", help="The topology file; default: the node file's.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="Replace a setting: train.learning_rate=3e-3 (again for more).")
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Start at round 0 although there is a checkpoint.")]
+
+NODE_FILE = Path("node.yaml")
+
+
+def read_settings(config: Path, topology: Path | None, changes: list[str] | None) -> tuple[NodeConfig, Topology]:
+    """Both files, checked.
+
+    Raises:
+        ConfigError: the first thing that is wrong.
+    """
+    settings = set_values(load_node_config(config), dict(_pair(change) for change in changes or ()))
+    path = topology or (Path(settings.gossip.topology) if settings.gossip.topology else None)
+    if path is None:
+        raise ConfigError(f"{config}: gossip.topology is not set; name a topology file there or on the command line")
+    return settings, load_topology(path)
+
+
+def _pair(change: str) -> tuple[str, str]:
+    key, separator, value = change.partition("=")
+    if not separator:
+        raise ConfigError(f"--set {change}: no '='; wanted a setting and its value, such as train.learning_rate=3e-3")
+    return key.strip(), value
