@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -23,6 +24,8 @@ def top(
     ] = None,
 ) -> None:
     """Watch a network learn: a live table of all nodes, the consensus distance, and whether it shrinks as predicted."""
+    # Before gRPC is imported: its C core would write a line into the table whenever a node goes away.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from node.monitor.verbs import run_top
 
     try:

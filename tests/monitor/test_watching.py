@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -247,6 +248,20 @@ async def _start_late(ring):
     watching = asyncio.create_task(asyncio.to_thread(run_top, where, 0, False, False, 0.01, 20.0))
     await asyncio.to_thread(lambda: [ring.start(i) for i in range(4)])
     return await watching
+
+
+def test_a_node_that_dies_leaves_no_noise_and_control_c_ends_watching_with_zero(ring):
+    command = [sys.executable, str(ROOT / "monitor.py"), address(ring), "--interval", "0.01"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout is not None
+        assert watching.stderr is not None
+        first = watching.stdout.readline()
+        ring.stop(2)
+        assert any("n2 does not answer" in line for line in watching.stdout)
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(timeout=30) == 0
+        assert watching.stderr.read() == ""
+    assert "contraction 0.333 (predicted 0.333)  healthy" in first
 
 
 def test_nobody_there_is_one_line_and_exit_code_one(capsys):
