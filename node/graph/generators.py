@@ -148,8 +148,9 @@ def _shuffle(items: list[int], draw: Callable[[int], int]) -> None:
 
 
 def _connected(n: int, pairs: Pairs) -> bool:
-    graph: nx.Graph[int] = nx.Graph(pairs)
+    graph: nx.Graph[int] = nx.Graph()
     graph.add_nodes_from(range(n))
+    graph.add_edges_from(pairs)
     return bool(nx.is_connected(graph))
 
 

@@ -34,14 +34,14 @@ def test_complete_joins_all_pairs():
 
 @pytest.mark.parametrize("n", [9, 12, 16])
 def test_everyone_on_a_torus_has_four_neighbours(n: int):
-    graph = nx.Graph(torus(ids(n)))
+    graph = nx.from_edgelist(torus(ids(n)))
 
     assert {degree for _, degree in graph.degree} == {4}
     assert nx.is_connected(graph)
 
 
 def test_rows_shape_a_torus():
-    wide = nx.Graph(torus(ids(24), rows=3))
+    wide = nx.from_edgelist(torus(ids(24), rows=3))
 
     assert nx.is_isomorphic(wide, nx.grid_2d_graph(3, 8, periodic=True))
 
@@ -66,11 +66,17 @@ def test_random_regular_is_the_same_graph_on_every_machine():
     ("n", "degree"), [(4, 3), (6, 4), (10, 3), (16, 4), (17, 8), (50, 3), (50, 24), (50, 49), (200, 3)]
 )
 def test_random_regular_is_regular_and_connected(n: int, degree: int, seed: int):
-    graph = nx.Graph(random_regular(ids(n), degree=degree, seed=seed))
+    graph = nx.from_edgelist(random_regular(ids(n), degree=degree, seed=seed))
 
     assert {d for _, d in graph.degree} == {degree}
     assert len(graph) == n
     assert nx.is_connected(graph)
+
+
+@pytest.mark.parametrize(("n", "seed"), [(8, 170), (8, 359), (12, 222)])
+def test_a_draw_that_falls_apart_is_drawn_again(n: int, seed: int):
+    # The first draw of these seeds has two parts (found by search).
+    assert nx.is_connected(nx.from_edgelist(random_regular(ids(n), degree=3, seed=seed)))
 
 
 def test_seeds_give_different_graphs():

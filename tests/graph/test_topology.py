@@ -9,6 +9,7 @@ import pytest
 
 from node.errors import ConfigError
 from node.graph.topology import Topology
+from node.graph.weights import ROWS
 
 FOUR = {f"n{i}": f"127.0.0.1:{7001 + i}" for i in range(4)}
 RING = [["n0", "n1"], ["n1", "n2"], ["n2", "n3"], ["n3", "n0"]]
@@ -149,6 +150,13 @@ def test_each_mistake_is_told_in_one_line(data: Any, told: str):
     assert message.startswith("t.yaml: ")
     assert "\n" not in message
     assert len(message) < 300
+
+
+def test_a_weight_rule_that_would_move_the_mean_is_caught_on_load(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(ROWS, "lopsided", lambda graph, peer: {p: 1 / (1 + len(p)) for p in graph.nodes})
+
+    with pytest.raises(ConfigError, match=r"t\.yaml: W: the row of 'n0' sums to 1\.33"):
+        load(nodes=4, generator="ring", weights="lopsided")
 
 
 @pytest.mark.parametrize(
