@@ -23,6 +23,7 @@ from node.settings import EMBEDDED, MIXINGS, NodeConfig, distinct
 from node.yaml_files import parse_yaml, read_text, read_yaml, to_yaml, write_text
 
 __all__ = [
+    "EMBEDDED",
     "MIXINGS",
     "NodeConfig",
     "check_config",
@@ -117,10 +118,19 @@ def _anchored(config: NodeConfig, folder: Path) -> NodeConfig:
         gossip = gossip.model_copy(update={"topology": _under(folder, gossip.topology)})
     if isinstance(labels, str):
         labels = _under(folder, labels)
-    datasets = tuple(d.model_copy(update={"path": _path_or_name(d.path, folder)}) for d in config.datasets)
+    datasets, tests = (
+        tuple(d.model_copy(update={"path": _path_or_name(d.path, folder)}) for d in given)
+        for given in (config.datasets, config.test_datasets)
+    )
     base_model = _path_or_name(config.base_model, folder)
     return config.model_copy(
-        update={"gossip": gossip, "labels": labels, "datasets": datasets, "base_model": base_model}
+        update={
+            "gossip": gossip,
+            "labels": labels,
+            "datasets": datasets,
+            "test_datasets": tests,
+            "base_model": base_model,
+        }
     )
 
 

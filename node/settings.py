@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from node.graph.reading import did_you_mean, seen
 
@@ -60,8 +60,8 @@ def _mixing(name: str) -> str:
     return name
 
 
-Labels: TypeAlias = Annotated[tuple[str, ...] | str | None, PlainValidator(_labels)]
-Targets: TypeAlias = Annotated[tuple[str, ...] | Literal["all-linear"] | None, PlainValidator(_targets)]
+Labels: TypeAlias = Annotated[tuple[str, ...] | str | None, BeforeValidator(_labels)]
+Targets: TypeAlias = Annotated[tuple[str, ...] | Literal["all-linear"] | None, BeforeValidator(_targets)]
 Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=4096)]
 Layers: TypeAlias = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False), AfterValidator(_some)]
 Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400)]
@@ -83,7 +83,7 @@ class DatasetConfig(Settings):
     split: Name | None = Field(default=None, description="split of a datasets name, e.g. train")
     text_column: Name = Field(default="text", description="column that holds the text")
     label_column: Name = Field(default="label", description="column that holds the label; unused for causal_lm")
-    format: Literal["jsonl", "csv", "parquet", "text", "datasets"] | None = Field(
+    format: Literal["jsonl", "csv", "parquet", "folder", "text", "datasets"] | None = Field(
         default=None, description="null: told from the path"
     )
 
@@ -188,6 +188,12 @@ class NodeConfig(Settings):
     )
     datasets: Annotated[tuple[DatasetConfig, ...], Field(strict=False), AfterValidator(_some)] = Field(
         default=(DatasetConfig(path=EMBEDDED[1]),), description="{id} in a path is the node's id"
+    )
+    test_datasets: Annotated[tuple[DatasetConfig, ...], Field(strict=False)] = Field(
+        default=(), description="what every node is tested on; none: test_share of datasets is held out"
+    )
+    test_share: float = Field(
+        default=0.2, ge=0, lt=1, description="of the texts, by a hash of each; used where test_datasets is empty"
     )
     labels: Labels = Field(
         default=None, description="ordered list, or a file with one a line; null: the data set has a list of its own"

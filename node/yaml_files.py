@@ -17,6 +17,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.composer import Composer
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.representer import RoundTripRepresenter
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from node.errors import ConfigError
 
@@ -27,7 +28,7 @@ MAX_DEPTH = 16  # our files nest three deep
 class _Plain(Composer):
     """Composes nodes of bounded depth, and no anchors."""
 
-    depth = 0
+    levels = 0  # ruamel 0.19 counts `depth` itself; older ones do not
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.parser.peek_event()
@@ -35,11 +36,11 @@ class _Plain(Composer):
             raise MarkedYAMLError(
                 problem="anchors and aliases (& and *) are not read here", problem_mark=event.start_mark
             )
-        if self.depth >= MAX_DEPTH:
+        if self.levels >= MAX_DEPTH:
             raise MarkedYAMLError(problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=event.start_mark)
-        self.depth += 1
+        self.levels += 1
         node = super().compose_node(parent, index)
-        self.depth -= 1
+        self.levels -= 1
         return node
 
 
@@ -135,6 +136,8 @@ def _commented(value: Any, comments: dict[str, str], prefix: str) -> Any:
         if not any(isinstance(item, dict) for item in value):
             items.fa.set_flow_style()
         return items
+    if isinstance(value, str) and not value.isprintable():
+        return DoubleQuotedScalarString(value)  # escapes; left to itself ruamel writes U+0085 so that it reads a space
     return value
 
 
