@@ -1,8 +1,9 @@
 """AdamW over one flat vector, with moments that can be mixed like parameters.
 
-Consensus over the moments needs them in a form that survives averaging: m, s = sqrt(v), and the bias corrections
-c1 = 1 - beta1^t and c2 = sqrt(1 - beta2^t) in place of a step count (nodes have taken different numbers of steps; unequal counts
-scaled the update by 0.4 to 1.5). Mixing may leave small negative s (a third of them between exact hops): v = max(s, 0)^2.
+Consensus over the moments needs them in a form that survives averaging: m, s = sqrt(v), and the bias corrections c1 =
+1 - beta1^t and c2 = sqrt(1 - beta2^t) in place of a step count (nodes have taken different numbers of steps; unequal
+counts scaled the update by 0.4 to 1.5). Mixing may leave small negative s (a third of them between exact hops): v =
+max(s, 0)^2.
 
 References:
     Loshchilov, Hutter 2019, arXiv:1711.05101. Difference: the bias corrections are carried as recurrences,

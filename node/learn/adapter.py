@@ -1,8 +1,9 @@
 """A LoRA adapter on a base model, bound to one flat vector: theta (d,) and its gradient (d,).
 
-Decides which parameters are shared and what they start from. Every trainable parameter is a view into `theta`, so loading a
-mixed vector is one copy and the optimizer runs over one tensor. Values at the start come from a stream keyed by name and seed
-(common A initialisation: the mean of products differs from the product of means only by the spread).
+Decides which parameters are shared and what they start from. Every trainable parameter is a view into `theta`, so
+loading a mixed vector is one copy and the optimizer runs over one tensor. Values at the start come from a stream
+keyed by name and seed (common A initialisation: the mean of products differs from the product of means only by the
+spread).
 """
 
 from __future__ import annotations
@@ -140,7 +141,8 @@ def attach(base: Base, settings: LoraSettings, seed: int) -> Adapter:
     adapter = Adapter(base, settings, model, parameters, seed)
     if settings.layers and not all(any(f".{n}." in t for t in adapter.targets) for n in settings.layers):
         raise ConfigError(
-            f"lora.layers: {list(settings.layers)} are not all layers of {base.name!r}; adapters stand on {list(adapter.targets)}"
+            f"lora.layers: {list(settings.layers)} are not all layers of {base.name!r}; "
+            f"adapters would stand on {list(adapter.targets)}"
         )
     return adapter
 
@@ -168,7 +170,7 @@ def _bind(schema: Schema, parameters: dict[str, nn.Parameter], theta: Tensor, gr
 
 
 def _initial(base: Base, name: str, given: Tensor, view: Tensor, std: float, seed: int) -> Tensor:
-    """Start value: A uniform in +-1/sqrt(inputs) (what peft draws), B zero, a new head small, all else as pretrained."""
+    """Start value: A uniform in +-1/sqrt(inputs) as in peft, B zero, a new head small, all else as pretrained."""
     shape = tuple(view.shape)
     if "lora_embedding_A" in name or "lora_B" in name:
         return torch.zeros(shape)

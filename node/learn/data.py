@@ -1,13 +1,15 @@
-"""Examples from what the user names: a jsonl, csv or parquet file, a folder of text, a `datasets` name, or the embedded set.
+"""Examples from what the user names: a jsonl, csv or parquet file, a folder of text, a `datasets` name, or the embedded
+set.
 
-Decides how labels are numbered (by the ordered list that all nodes share, never by a node's private texts) and what is held out
-for the common test set (by a hash of the text, so that no text is trained on here and tested there). Every complaint names
-file and line.
+Decides how labels are numbered (by the ordered list that all nodes share, never by a node's private texts) and what
+is held out for the common test set (by a hash of the text, so that no text is trained on here and tested there).
+Every complaint names file and line.
 """
 
 from __future__ import annotations
 
 import csv
+import importlib
 import importlib.util
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -106,8 +108,8 @@ def _labels(settings: DataSettings, rows: Sequence[Row], common: bool) -> tuple[
     seen = sorted({row.label for row in rows if row.label is not None})
     if not common or any("{id}" in d.path for d in settings.datasets):
         raise ConfigError(
-            f"labels: none given for {_names(settings)}, which only this node reads (it has {_some(seen)}); wanted: the ordered list "
-            f"that all nodes share, under labels"
+            f"labels: none given for {_names(settings)}, which only this node reads "
+            f"(it has {_some(seen)}); wanted: the ordered list that all nodes share, under labels"
         )
     if len(seen) < 2:
         raise ConfigError(f"labels: {_names(settings)} has {_some(seen)}; wanted 2 or more labels (see label_column)")
@@ -221,12 +223,10 @@ def _parquet(dataset: DatasetSettings) -> Iterator[Row]:
         raise ConfigError(
             f"datasets: {dataset.path} needs pyarrow, which is not installed; run: pip install pyarrow, or give jsonl"
         )
-    import pyarrow  # type: ignore[import-untyped]
-    from pyarrow import parquet  # type: ignore[import-untyped]
-
+    parquet: Any = importlib.import_module("pyarrow.parquet")
     try:
         records = parquet.read_table(Path(dataset.path).expanduser()).to_pylist()
-    except (pyarrow.ArrowException, OSError) as error:
+    except (ValueError, OSError) as error:  # pyarrow's own errors are ValueErrors
         raise ConfigError(
             f"datasets: {dataset.path} cannot be read as parquet ({str(error).splitlines()[0]})"
         ) from error
@@ -251,11 +251,10 @@ def _text(dataset: DatasetSettings) -> Iterator[Row]:
 def _hub(dataset: DatasetSettings) -> Iterator[Row]:
     if importlib.util.find_spec("datasets") is None:
         raise ConfigError(
-            f"datasets: {dataset.path!r} is no file or folder here, and as a datasets name it needs the package datasets; "
-            f"give an existing path, or run: pip install datasets"
+            f"datasets: {dataset.path!r} is no file or folder here, and as a datasets name it needs "
+            f"the package datasets; give an existing path, or run: pip install datasets"
         )
-    import datasets  # type: ignore[import-not-found]  # optional
-
+    datasets: Any = importlib.import_module("datasets")
     split = dataset.split or "train"
     try:
         table: Any = datasets.load_dataset(dataset.path, split=split)

@@ -1,14 +1,16 @@
 """The embedded data: docstrings of the standard library, classified by area. Real text that every Python carries.
 
-Decides which modules make an area and which side of the split a text falls on. Sources are parsed with `ast`, never imported.
-Only the counts differ between Python versions (the digest says which data a run had). Left out on purpose: modules that
-distributions split off or that versions dropped (tkinter, turtle, distutils, lib2to3, nntplib, cgi).
+Decides which modules make an area and which side of the split a text falls on. Sources are parsed with `ast`, never
+imported. Only the counts differ between Python versions (the digest says which data a run had). Left out on purpose:
+modules that distributions split off or that versions dropped (tkinter, turtle, distutils, lib2to3, nntplib, cgi).
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
+import gc
 import re
 import sysconfig
 from collections.abc import Iterator
@@ -26,8 +28,8 @@ AREAS: dict[str, tuple[str, ...]] = {
     "files": ("pathlib", "os", "posixpath", "ntpath", "genericpath", "shutil", "tempfile", "glob", "fnmatch", "filecmp",
               "fileinput", "_pyio", "tarfile", "zipfile", "gzip", "bz2", "lzma"),
     "imports": ("importlib", "pkgutil", "zipimport", "modulefinder", "runpy", "site", "sysconfig", "venv", "zipapp"),
-    "internet": ("http", "urllib", "ftplib", "imaplib", "poplib", "smtplib", "socketserver", "socket", "ssl", "ipaddress",
-                 "wsgiref", "webbrowser", "netrc"),
+    "internet": ("http", "urllib", "ftplib", "imaplib", "poplib", "smtplib", "socketserver", "socket", "ssl",
+                 "ipaddress", "wsgiref", "webbrowser", "netrc"),
     "introspection": ("inspect", "ast", "dis", "symtable", "pyclbr", "pydoc", "typing", "enum", "dataclasses", "types",
                       "tokenize", "pickletools"),
     "logging": ("logging", "warnings"),
@@ -48,7 +50,8 @@ def load() -> Corpus:
     Raises:
         ConfigError: this Python comes without the sources of its standard library.
     """
-    texts = {area: _texts_of(modules) for area, modules in AREAS.items()}
+    with _no_collection():
+        texts = {area: _texts_of(modules) for area, modules in AREAS.items()}
     shared = _in_several(texts)
     labels = tuple(AREAS)
     examples = [
@@ -63,6 +66,18 @@ def load() -> Corpus:
     train = tuple(e for e in examples if share_of("split " + e.text) >= TEST_SHARE)
     test = (e for e in examples if share_of("split " + e.text) < TEST_SHARE)
     return Corpus(train, in_hash_order(test), labels)
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Garbage collection off: beside an imported torch it walks a large heap again and again (21 s, not 4, in a test)."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _root() -> Path:
@@ -110,4 +125,4 @@ def _documented(tree: ast.AST) -> Iterator[ast.Module | ast.ClassDef | ast.Funct
 def first_sentence(docstring: str) -> str:
     """The first sentence of the first paragraph, white space collapsed."""
     paragraph = " ".join(docstring.strip().split("\n\n")[0].split())
-    return re.split(r"(?<=[a-z)\]'\"`][.!?])\s", paragraph, maxsplit=1)[0]
+    return re.split(r"(?<=[a-z)\]'\"`][.!?])\s+(?=[A-Z(\"'`])", paragraph, maxsplit=1)[0]

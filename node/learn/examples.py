@@ -42,7 +42,7 @@ def digest_of(lines: Iterable[str]) -> str:
 
 
 def share_of(text: str) -> float:
-    """A number in [0, 1) that depends on the text alone: the same text falls on the same side of a split on every node."""
+    """A number in [0, 1) that depends on the text alone: every node puts a text on the same side of a split."""
     return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8], "little") / 2**64
 
 

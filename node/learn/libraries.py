@@ -1,4 +1,5 @@
-"""The one door to transformers and peft: their chatter is switched off before they are imported, which is the only time they ask.
+"""The one door to transformers and peft: their chatter is switched off before they are imported, which is the only time
+they ask.
 
 Importing this costs about 3.5 CPU seconds, so a launcher does it once, in its fork server.
 """
@@ -14,7 +15,7 @@ for _name, _value in {
 }.items():
     os.environ.setdefault(_name, _value)
 
-import peft
-import transformers
+import peft  # noqa: E402
+import transformers  # noqa: E402
 
 __all__ = ["peft", "transformers"]

@@ -53,7 +53,7 @@ def partition(labels: Sequence[int], nodes: int, settings: PartitionSettings) ->
 
 
 def _iid(labels: Indices, nodes: int, settings: PartitionSettings) -> list[Indices]:
-    return [rows for rows in np.array_split(draw.permutation(len(labels), settings.seed, "iid"), nodes)]
+    return list(np.array_split(draw.permutation(len(labels), settings.seed, "iid"), nodes))
 
 
 def _by_class(labels: Indices, nodes: int, settings: PartitionSettings) -> list[Indices]:
@@ -87,5 +87,6 @@ def _dirichlet(labels: Indices, nodes: int, settings: PartitionSettings) -> list
         if all(len(part) for part in dealt):
             return dealt
     raise ConfigError(
-        f"partition.alpha: {settings.alpha} left one of {nodes} nodes without examples {ATTEMPTS} times; wanted: a larger alpha"
+        f"partition.alpha: {settings.alpha} left one of {nodes} nodes without examples {ATTEMPTS} times; "
+        f"wanted: a larger alpha"
     )

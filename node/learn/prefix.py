@@ -1,8 +1,9 @@
 """The prefix: the frozen layers below the first adapter. Their activations are computed once a text, then replayed.
 
-Decides whether a model has such layers (everything that enters them is frozen, and nothing but hidden states leaves them:
-both are tried, not guessed from names) and how its forward pass is short-cut. The model's own `forward` runs in both paths;
-only the layers below the first adapter answer from memory, so masks and positions are made where they always are.
+Decides whether a model has such layers (everything that enters them is frozen, and nothing but hidden states leaves
+them: both are tried, not guessed from names) and how its forward pass is short-cut. The model's own `forward` runs in
+both paths; only the layers below the first adapter answer from memory, so masks and positions are made where they
+always are.
 """
 
 from __future__ import annotations
@@ -113,14 +114,17 @@ def _layers_below(model: nn.Module, trainable: list[str]) -> tuple[list[nn.Modul
 
 
 class Remembered:
-    """The hidden states of some texts, computed when first needed. Memory: 4 bytes * tokens * h at the most."""
+    """The hidden states of some texts (`only` these indices, or all), computed when first needed.
 
-    def __init__(self, prefix: Prefix, texts: Texts, device: torch.device) -> None:
+    Memory: 4 bytes * tokens * h at the most.
+    """
+
+    def __init__(self, prefix: Prefix, texts: Texts, device: torch.device, only: Sequence[int] | None = None) -> None:
         self._prefix = prefix
         self._texts = texts
         self._device = device
         self._rows: dict[int, Tensor] = {}  # index -> (tokens, h)
-        self._groups = list(texts.by_length(GROUP))
+        self._groups = list(texts.by_length(GROUP, only))
         self._group_of = {index: number for number, group in enumerate(self._groups) for index in group}
 
     def fill(self) -> None:

@@ -1,7 +1,7 @@
 """Puts a node's learner together: base, adapter, private texts, prefix cache, trainer; and what two ends must agree on.
 
-The one door for the layers above. `open_learner` holds what nodes on one machine can share before a fork (the base, the common
-texts, the cache); `prepare` gives one node its own.
+The one door for the layers above. `open_learner` holds what nodes on one machine can share before a fork (the base,
+the common texts, the cache); `prepare` gives one node its own.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class LearnSettings:
 
 @dataclass(frozen=True)
 class Learner:
-    """One adapted model and the texts that it reads; `Prepared` nodes in one process may share it (not at the same time)."""
+    """One adapted model and the texts that it reads; nodes in one process may share it, one at a time."""
 
     settings: LearnSettings
     adapter: Adapter
@@ -105,10 +105,7 @@ def open_learner(settings: LearnSettings, base: Base, peer: str = "") -> Learner
     train = encode(base.tokenizer, corpus.train, settings.train.sequence_len)
     test = encode(base.tokenizer, corpus.test, settings.train.sequence_len) if corpus.test else None
     reason = _find_prefix(settings.train, adapter, [texts for texts in (train, test) if texts is not None])
-    readers = [
-        None if texts is None else Reader(adapter, texts, _remembered(adapter, texts), settings.train.bf16)
-        for texts in (train, test)
-    ]
+    readers = [_reader(adapter, texts, settings.train) if texts is not None else None for texts in (train, test)]
     assert readers[0] is not None
     return Learner(settings, adapter, corpus, readers[0], readers[1], reason)
 
@@ -127,15 +124,14 @@ def prepare(
     Args:
         learner: shared by several nodes; None: one of its own, that reads (and caches) this node's texts only.
     """
+    shared = learner is not None
     learner = learner or open_learner(settings, base, peer)
-    rows = (
-        partition([e.label for e in learner.corpus.train], nodes, settings.partition)[index]
-        if settings.labelled
-        else None
-    )
-    own = _own_texts(learner, rows, index, nodes)
+    own = _own_texts(learner, index, nodes)
+    train = learner.train
+    if not shared:
+        train = _reader(learner.adapter, train.texts, settings.train, [int(i) for i in own])
     trainer = LocalTrainer(
-        learner.train, own, learner.test, settings.train, seed=settings.seed, stream=peer, moments=settings.moments
+        train, own, learner.test, settings.train, seed=settings.seed, stream=peer, moments=settings.moments
     )
     return Prepared(
         trainer=trainer,
@@ -162,14 +158,14 @@ def digests(adapter: Adapter) -> Digests:
     }
 
 
-def _own_texts(learner: Learner, rows: Indices | None, index: int, nodes: int) -> Indices:
+def _own_texts(learner: Learner, index: int, nodes: int) -> Indices:
     """Indices of the node's texts; blocks of a causal language model are dealt evenly, classes mean nothing to them."""
-    if rows is not None:
-        return rows
-    settings = learner.settings.partition
-    if settings.by in ("class", "dirichlet"):
-        raise ConfigError(f"partition.by: {settings.by} needs labels, which causal_lm has not; wanted none or iid")
-    return partition([0] * len(learner.train.texts), nodes, settings)[index]
+    settings = learner.settings
+    if settings.labelled:
+        return partition([e.label for e in learner.corpus.train], nodes, settings.partition)[index]
+    if settings.partition.by in ("class", "dirichlet"):
+        raise ConfigError(f"partition.by: {settings.partition.by} needs labels; with causal_lm wanted none or iid")
+    return partition([0] * len(learner.train.texts), nodes, settings.partition)[index]
 
 
 def _classes(corpus: Corpus, own: Indices) -> tuple[int, ...]:
@@ -191,13 +187,14 @@ def _find_prefix(train: TrainSettings, adapter: Adapter, texts: Sequence[Texts])
             prefix, reason = None, f"{needed / 1e6:.0f} MB is over train.prefix_cache_limit"
     if prefix is None and train.prefix_cache == "on":
         raise ConfigError(
-            f"train.prefix_cache: on is not possible: {reason}; set it to auto or off, or adapt later layers only (lora.layers)"
+            f"train.prefix_cache: on is not possible: {reason}; "
+            f"set it to auto or off, or adapt later layers only (lora.layers)"
         )
     adapter.prefix = prefix
     return f"on: {reason}" if prefix is not None else f"off: {reason}"
 
 
-def _remembered(adapter: Adapter, texts: Texts) -> Remembered | None:
-    if adapter.prefix is None:
-        return None
-    return Remembered(adapter.prefix, texts, adapter.theta.device)
+def _reader(adapter: Adapter, texts: Texts, train: TrainSettings, only: Sequence[int] | None = None) -> Reader:
+    prefix = adapter.prefix
+    remembered = None if prefix is None else Remembered(prefix, texts, adapter.theta.device, only)
+    return Reader(adapter, texts, remembered, train.bf16)

@@ -1,7 +1,7 @@
 """What is shared, in which order: the names, shapes and dtypes of the parameters that lie in one flat vector.
 
-Decides the order (sorted names) and the offsets. Two nodes that hold equal digests mean the same number at the same index.
-Knows nothing of models: a schema is made from names and shapes, and gives views into any vector of length `d`.
+Decides the order (sorted names) and the offsets. Two nodes that hold equal digests mean the same number at the same
+index. Knows nothing of models: a schema is made from names and shapes, and gives views into any vector of length `d`.
 """
 
 from __future__ import annotations

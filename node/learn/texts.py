@@ -74,8 +74,10 @@ def encode(tokenizer: Any, examples: Sequence[Example], sequence_len: int) -> Te
 
 
 def blocks(tokenizer: Any, texts: Sequence[str], sequence_len: int) -> Texts:
-    """All texts in one row with the end-of-text token between them, cut into blocks of `sequence_len`; the rest is dropped
-    unless it is all there is."""
+    """All texts in one row, end-of-text tokens between them, cut into blocks of `sequence_len` tokens.
+
+    What is left over is dropped unless it is all there is.
+    """
     end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
     rows = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
     stream = [token for row in rows for token in (*row, *end)]

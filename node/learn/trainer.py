@@ -1,8 +1,8 @@
 """Local training between two mixings: K AdamW steps from the vectors that the round starts with.
 
-Decides which examples a step sees and how far it moves. Keeps across rounds: the count of steps (which is the data position and
-the dropout seed in one: both are functions of it) and, where moments are not shared, the moments. Does not know peers.
-A round that is interrupted leaves no trace: state changes at its end, at once.
+Decides which examples a step sees and how far it moves. Keeps across rounds: the count of steps (which is the data
+position and the dropout seed in one: both are functions of it) and, where moments are not shared, the moments. Does
+not know peers. A round that is interrupted leaves no trace: state changes at its end, at once.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ class TrainSettings:
     local_steps: int = 1  # K, steps a round
     sequence_len: int = 32  # tokens; longer texts are cut
     weight_decay: float = 0.0
+    beta1: float = 0.9
+    beta2: float = 0.999
     schedule: Schedule = "constant"  # linear: the rate falls to 0 at the last round
     rounds: int = 80  # where a linear schedule ends
     bf16: bool = False
@@ -57,7 +59,7 @@ class TrainSettings:
             raise ConfigError(f"train.sequence_len: {self.sequence_len} seen, 2 or more tokens wanted")
 
     def optimizer(self) -> AdamWSettings:
-        return AdamWSettings(self.learning_rate, self.weight_decay)
+        return AdamWSettings(self.learning_rate, self.weight_decay, self.beta1, self.beta2)
 
     def rate(self, round: int) -> float:
         """What the learning rate is multiplied with in this round (0 is the first)."""
@@ -78,7 +80,7 @@ class LocalTrainer:
         stream: str,
         moments: bool,
     ) -> None:
-        """`stream` (the node's id) and `seed` decide the order of the data; `moments`: whether they come with `shared`."""
+        """`stream` (the node's id) and `seed` decide the order of the data; `moments`: whether `shared` holds them."""
         if len(own) == 0:
             raise ConfigError(f"datasets: node {stream!r} has no examples; wanted at least one (see partition)")
         self._reader = reader
@@ -163,7 +165,7 @@ class LocalTrainer:
         with self._dropout(step):
             loss = self._reader.loss(self.indices(step))
         self._check()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step(adapter.theta, adapter.grad, self._settings.rate(round))
         return float(loss.detach())
 

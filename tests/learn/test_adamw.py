@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from node.learn.adamw import AdamW, AdamWSettings, no_moments
+from tests.reference import adamw as twin
+
+
+def test_first_step_moves_by_the_learning_rate_against_the_sign() -> None:
+    theta = torch.tensor([1.0, 1.0])
+    optimizer = AdamW(AdamWSettings(learning_rate=0.1), no_moments(2))
+
+    optimizer.step(theta, torch.tensor([2.0, -0.5]))
+
+    # m/c1 = g and sqrt(v)/c2 = |g| after one step, so the move is lr * sign(g)
+    torch.testing.assert_close(theta, torch.tensor([0.9, 1.1]))
+    torch.testing.assert_close(optimizer.channels()["scalars"], torch.tensor([0.1, 0.001**0.5]))
+    torch.testing.assert_close(optimizer.channels()["m"], torch.tensor([0.2, -0.05]))
+    torch.testing.assert_close(optimizer.channels()["s"], torch.tensor([2.0, 0.5]) * 0.001**0.5)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+@pytest.mark.parametrize("steps_a_round", [1, 7, 40])
+def test_rounds_of_any_length_agree_with_torch(seed: int, weight_decay: float, steps_a_round: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    start = torch.randn(50, generator=generator)
+    grads = [torch.randn(50, generator=generator) * 10.0 ** (i % 3 - 2) for i in range(40)]
+
+    theta, moments = start.clone(), no_moments(50)
+    for first in range(0, 40, steps_a_round):
+        optimizer = AdamW(AdamWSettings(3e-2, weight_decay), moments)
+        for grad in grads[first : first + steps_a_round]:
+            optimizer.step(theta, grad)
+        moments = optimizer.channels()
+
+    torch.testing.assert_close(theta, twin.steps(start, grads, 3e-2, weight_decay), atol=2e-5, rtol=2e-5)
+
+
+def test_the_average_of_equal_channels_changes_nothing() -> None:
+    """What consensus over moments needs: a form in which the mean of equals is the same optimizer."""
+    optimizer = AdamW(AdamWSettings(0.1), no_moments(3))
+    for _ in range(5):
+        optimizer.step(torch.zeros(3), torch.tensor([1.0, 2.0, 3.0]))
+    channels = optimizer.channels()
+    mean = {name: (t + t) / 2 for name, t in channels.items()}
+    a, b = torch.zeros(3), torch.zeros(3)
+
+    AdamW(AdamWSettings(0.1), channels).step(a, torch.ones(3))
+    AdamW(AdamWSettings(0.1), mean).step(b, torch.ones(3))
+
+    assert torch.equal(a, b)
+
+
+def test_negative_s_counts_as_zero() -> None:
+    moments = {"m": torch.zeros(2), "s": torch.tensor([-3.0, 0.0]), "scalars": torch.tensor([0.5, 0.5])}
+    theta = torch.zeros(2)
+
+    AdamW(AdamWSettings(0.1), moments).step(theta, torch.ones(2))
+
+    assert theta[0] == theta[1]
+
+
+def test_channels_handed_in_stay_as_they_are() -> None:
+    moments = {"m": torch.ones(2), "s": torch.ones(2), "scalars": torch.tensor([0.5, 0.5])}
+
+    AdamW(AdamWSettings(0.1), moments).step(torch.zeros(2), torch.ones(2))
+
+    assert moments["m"].tolist() == [1.0, 1.0]
+    assert moments["s"].tolist() == [1.0, 1.0]

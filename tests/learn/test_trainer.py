@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+import torch
+
+from node.errors import ConfigError
+from node.learn.prepare import LearnSettings, Prepared, open_learner, open_model, prepare
+from node.learn.trainer import Interrupted, TrainSettings
+from node.types import Shared
+from tests.learn.runs import run
+
+
+def _node(settings: LearnSettings, peer: str = "n0", index: int = 0) -> Prepared:
+    return prepare(settings, open_model(settings), peer=peer, index=index, nodes=2)
+
+
+def _same(a: Shared, b: Shared) -> bool:
+    return set(a) == set(b) and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_training_lowers_the_loss_and_learns(settings: LearnSettings) -> None:
+    node = _node(settings)
+    start = node.trainer.evaluate(node.shared)
+
+    end = node.trainer.evaluate(run(node, 60))
+
+    assert end["loss"] < start["loss"] - 0.1
+    assert set(end) == {"accuracy", "loss"}
+
+
+def test_a_causal_language_model_learns_its_blocks(causal: LearnSettings) -> None:
+    node = _node(causal)
+
+    end = node.trainer.evaluate(run(node, 40))
+
+    assert end["loss"] < node.trainer.evaluate(node.shared)["loss"] - 0.01
+    assert node.classes == ()
+
+
+@pytest.mark.parametrize("moments", [True, False])
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+def test_a_restored_trainer_goes_on_with_the_same_bits(settings: LearnSettings, moments: bool, dropout: float) -> None:
+    settings = replace(settings, moments=moments, lora=replace(settings.lora, dropout=dropout))
+    unbroken = run(_node(settings), 9)
+
+    before, after = _node(settings), _node(settings)
+    middle = run(before, 4)
+    after.trainer.load_state(before.trainer.state())
+    torch.manual_seed(1234)  # nothing may hang on torch's global generator
+    resumed = run(after, 5, middle, first=4)
+
+    assert set(unbroken) == ({"theta", "m", "s", "scalars"} if moments else {"theta"})
+    assert _same(unbroken, resumed)
+
+
+def test_trainers_that_take_turns_on_one_model_do_not_disturb_each_other(settings: LearnSettings) -> None:
+    base = open_model(settings)
+    learner = open_learner(settings, base)
+    alone = [run(prepare(settings, base, peer=p, index=i, nodes=2, learner=learner), 4) for i, p in enumerate("ab")]
+
+    a, b = (prepare(settings, base, peer=p, index=i, nodes=2, learner=learner) for i, p in enumerate("ab"))
+    x, y = a.shared, b.shared
+    for round in range(4):
+        (x, _), (y, _) = a.trainer.train(round, x), b.trainer.train(round, y)
+
+    assert _same(x, alone[0])
+    assert _same(y, alone[1])
+
+
+def test_what_is_handed_in_stays_as_it_is(settings: LearnSettings) -> None:
+    node = _node(settings)
+    before = {name: t.clone() for name, t in node.shared.items()}
+
+    after, stats = node.trainer.train(0, node.shared)
+
+    assert _same(node.shared, before)
+    assert not torch.equal(after["theta"], before["theta"])
+    assert stats["examples"] == 8.0
+    assert "accuracy" not in stats
+
+
+def test_an_epoch_sees_every_example_once_and_nodes_see_their_own(settings: LearnSettings) -> None:
+    trainer = _node(settings).trainer
+    own = sorted(int(i) for i in trainer._own)
+
+    seen = [i for step in range(len(own)) for i in trainer.indices(step)][: 3 * len(own)]
+
+    assert Counter(seen) == dict.fromkeys(own, 3)
+    assert seen[: len(own)] != seen[len(own) : 2 * len(own)]
+    assert not set(own) & {int(i) for i in _node(settings, "n1", 1).trainer._own}
+
+
+def test_stop_interrupts_a_running_round_and_leaves_no_trace(settings: LearnSettings) -> None:
+    settings = replace(settings, train=replace(settings.train, local_steps=1_000_000))
+    node = _node(settings)
+    started, ended = threading.Event(), []
+    original = node.trainer.indices
+    node.trainer.indices = lambda step: (started.set(), original(step))[1]  # type: ignore[method-assign]
+
+    def train() -> None:
+        try:
+            node.trainer.train(0, node.shared)
+        except Interrupted:
+            ended.append("interrupted")
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    assert started.wait(10)
+    state = node.trainer.state()
+    node.trainer.stop()
+    thread.join(10)
+
+    assert ended == ["interrupted"]
+    assert node.trainer.state() == state == {"steps": 0}
+    with pytest.raises(Interrupted):
+        node.trainer.train(0, node.shared)
+
+
+def test_accuracy_is_told_in_the_rounds_that_evaluate(settings: LearnSettings) -> None:
+    node = _node(replace(settings, train=replace(settings.train, eval_every=2)))
+
+    told = []
+    shared = node.shared
+    for round in range(4):
+        expected = node.trainer.evaluate(shared)["accuracy"]
+        shared, stats = node.trainer.train(round, shared)
+        told.append(stats.get("accuracy") == expected)
+
+    assert told == [True, False, True, False]
+
+
+def test_nodes_start_alike_and_say_what_they_are_made_of(settings: LearnSettings) -> None:
+    a, b = _node(settings), _node(settings, "n1", 1)
+
+    assert a.digests == b.digests
+    assert set(a.digests) == {"base_model", "tokenizer", "labels", "adapter", "schema", "initial"}
+    assert _same(a.shared, b.shared)
+    assert a.data_digest == b.data_digest
+    assert sum(a.classes) == a.examples
+
+
+def test_a_linear_schedule_ends_at_zero() -> None:
+    settings = TrainSettings(schedule="linear", rounds=4)
+
+    assert [settings.rate(round) for round in range(5)] == [1.0, 0.75, 0.5, 0.25, 0.0]
+    assert TrainSettings(rounds=4).rate(3) == 1.0
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "micro_batch_size", "local_steps", "rounds"])
+def test_settings_that_cannot_train_are_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"train\.{name}: 0 seen"):
+        TrainSettings(**{name: 0})  # type: ignore[arg-type]
