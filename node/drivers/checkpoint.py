@@ -1,7 +1,7 @@
 """A peer's state on disk: written whole or not at all, checked when read, two generations.
 
 A write is: temporary file, fsync, rename, fsync of the folder. (Overwriting in place left 92 of 100 killed writes
-unreadable; this left 0.) A file is one line, `gossip-checkpoint 1 <sha256 of the rest>`, then safetensors, whose metadata
+unreadable; this left 0.) A file is one line, `gossip-checkpoint 1 <sha256 of the rest>`, then safetensors: its metadata
 holds what is not a tensor as JSON. Nothing in it can run code. What the state means is not known here.
 """
 
@@ -66,7 +66,7 @@ class CheckpointStore:
         return path
 
     def load(self) -> Checkpoint | None:
-        """The newest checkpoint that is whole, with a warning for each newer one that is not; None: there never was one.
+        """The newest checkpoint that is whole, with a warning for each newer one that is not; None: there is none.
 
         Raises:
             ConfigError: there are checkpoints, and all of them are damaged.

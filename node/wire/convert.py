@@ -1,6 +1,6 @@
 """Messages of the core to protobuf and back. The payload itself is not touched here: see `frames` and `assembly`.
 
-What comes in is checked against every limit; what goes out is our own and is trusted, but for reasons that are too long.
+What comes in is checked against every limit; what goes out is our own and trusted, except for the length of a reason.
 Unknown fields are skipped (a newer minor version); a frame with nothing that we know is refused.
 """
 

@@ -1,0 +1,70 @@
+"""Three drivers, one result: by hand, in virtual time, over sockets."""
+
+from __future__ import annotations
+
+import pytest
+
+from node.drivers.simulation import Simulation
+from node.wire.frames import encode
+from node.wire.generated import gossip_pb2 as pb
+from tests.cluster import descend, digest, peers_on, topology
+from tests.grpc.by_hand import by_hand
+from tests.grpc.network import Cluster, Proxy, run
+
+MOMENTS = {"theta": 1000, "m": 1000, "s": 1000, "scalars": 2}
+RING = topology("ring", 4)
+
+
+@pytest.mark.parametrize("rule", ["dpsgd", "exact"])
+def test_all_drivers_end_with_the_same_bits(rule: str) -> None:
+    async def over_sockets() -> str:
+        async with Cluster(peers_on(RING, rule, MOMENTS)) as cluster:
+            return digest(await cluster.run())
+
+    simulated = digest(Simulation(peers_on(RING, rule, MOMENTS), descend).run())
+
+    assert digest(by_hand(peers_on(RING, rule, MOMENTS), descend)) == simulated
+    assert run(over_sockets()) == simulated
+
+
+@pytest.mark.parametrize("rule", ["dpsgd", "exact"])
+def test_an_edge_direction_carries_one_snapshot_and_then_only_updates(rule: str) -> None:
+    """Read off the wire by a proxy on every edge: moments and the hops of exact mixing too."""
+    rounds = 4
+    peers = peers_on(RING, rule, MOMENTS, rounds=rounds)
+    hops = peers["p00"]._mixing.hops(0)
+    proxies = {edge: Proxy() for edge in RING.edges}
+
+    async def over_sockets() -> str:
+        async with Cluster(peers, via=proxies) as cluster:
+            return digest(await cluster.run())
+
+    final = run(over_sockets())
+
+    assert final == digest(by_hand(peers_on(RING, rule, MOMENTS, rounds=rounds), descend))
+    for proxy in proxies.values():
+        for direction in ("out", "back"):
+            kinds = [type(message).__name__ for message in proxy.said(direction)]
+            assert kinds == ["Hello", "Snapshot", *["Update"] * (rounds * hops - 1), "Bye"]
+            spoken = [m for m in proxy.said(direction) if type(m).__name__ in ("Snapshot", "Update")]
+            assert [(m.round, m.hop) for m in spoken] == [(r, h) for r in range(rounds) for h in range(hops)]
+            expected = {*MOMENTS, "intact"} if rule == "exact" else {*MOMENTS}
+            assert all({c.name for c in m.channels} == expected for m in spoken)
+
+
+def test_frames_on_the_wire_are_those_of_the_proto_file() -> None:
+    """What passed the proxy, parsed by the generated class alone."""
+    pair = topology("path", 2)
+    proxy = Proxy()
+
+    async def over_sockets() -> None:
+        async with Cluster(peers_on(pair, rounds=2), via={("p00", "p01"): proxy}) as cluster:
+            await cluster.run()
+
+    run(over_sockets())
+
+    out = [pb.EdgeRequest.FromString(frame).frame.WhichOneof("content") for frame in proxy.frames["out"]]
+    back = [pb.EdgeResponse.FromString(frame).frame.WhichOneof("content") for frame in proxy.frames["back"]]
+    assert out == back == ["hello", "snapshot", "part", "update", "part", "bye"]
+    for direction, frames in proxy.frames.items():
+        assert frames == [frame for message in proxy.said(direction) for frame in encode(message)]
