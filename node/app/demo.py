@@ -1,7 +1,7 @@
-"""The demo: four nodes on a ring learn docstrings by area, each area on one node only; beside them, learners that do not gossip.
+"""The demo: four nodes on a ring learn docstrings by area; beside them, learners that do not gossip.
 
-Decides the settings of that run and what is told of it. The nodes are ordinary nodes: `gossip up` with the files that this leaves in the run folder
-does the same.
+Decides the settings of that run and what is told of it. The nodes are ordinary nodes: `gossip up` with the files that
+this leaves in the run folder does the same.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Imports the learning stack and opens the frozen base once, then forks one process a job: they share that memory.
 
-Four trainers are ready in 4 s instead of 16, in 0.9 GB instead of 2.9 (2 cores). Children get a session of their own and write their own state: killing
-this process, or the launcher, ends nobody. gRPC is imported in the children, after the fork; torch keeps one thread until then (two-thread
-work before a fork hangs the child).
+Four trainers are ready in 4 s instead of 16, in 0.9 GB instead of 2.9 (2 cores). Children get a session of their own
+and write their own state: killing this process, or the launcher, ends nobody. gRPC is imported in the children, after
+the fork; torch keeps one thread until then (two-thread work before a fork hangs the child).
 
     python -m node.app.forkserver RUN_FOLDER      (reads RUN_FOLDER/jobs.json)
 """

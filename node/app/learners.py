@@ -1,4 +1,4 @@
-"""Learners that do not gossip, to compare with: each node alone, all nodes' adapters averaged once, and one learner with all the data.
+"""Learners that do not gossip, to compare with: nodes alone, their adapters averaged once, one with all the data.
 
 They use the same trainer, texts and start values as the nodes of the run, and write a result file like theirs.
 """
@@ -37,8 +37,8 @@ class Bench:
 def run_alone(bench: Bench, folder: NodeFolder, nodes: Sequence[str], sentences: Sequence[str]) -> None:
     """Train each node's share alone, then average their adapters once.
 
-    Writes {"isolated": {node: accuracy}, "isolated_ceiling": {node: accuracy}, "one_shot": accuracy, "sentences": [[label, p], ...] of the
-    first node alone}.
+    Writes {"isolated": {node: accuracy}, "isolated_ceiling": {node: accuracy}, "one_shot": accuracy, "sentences":
+    [[label, p], ...] of the first node alone}.
     """
     thetas: list[Vector] = []
     isolated, ceilings = {}, {}
@@ -104,7 +104,9 @@ class _Progress:
 
     def __call__(self, loss: float) -> None:
         zero: dict[str, Any] = {"bytes_sent": 0, "bytes_received": 0, "contributions": 0}
-        record = RoundRecord(round=self._done, time=time.time(), loss=loss, seconds=Seconds(train=0, exchange=0), **zero)
+        record = RoundRecord(
+            round=self._done, time=time.time(), loss=loss, seconds=Seconds(train=0, exchange=0), **zero
+        )
         self._writer.write(record)
         self._done += 1
 

@@ -74,13 +74,15 @@ def model_card(facts: CardFacts, folder: str = "adapter") -> str:
         folder: how the loading lines name the adapter's folder, seen from where they are run.
     """
     story = (
-        f"Trained on {facts.examples} private examples, which never left the node, and averaged over {facts.rounds} rounds with the "
-        f"neighbours {', '.join(facts.neighbours) or '(none)'} of a graph of {facts.nodes} nodes. No server took part."
+        f"Trained on {facts.examples} private examples, which never left the node, and averaged over {facts.rounds} "
+        f"rounds with the neighbours {', '.join(facts.neighbours) or '(none)'} of a graph of {facts.nodes} nodes. "
+        f"No server took part."
     )
     rows = {
         "mixing": facts.mixing,
         "shared parameters": f"{facts.parameters:,}",
-        "private examples": f"{facts.examples:,}" + (f" of {facts.classes} of {len(facts.labels)} labels" if facts.labels else ""),
+        "private examples": f"{facts.examples:,}"
+        + (f" of {facts.classes} of {len(facts.labels)} labels" if facts.labels else ""),
         "accuracy on the common test set": "not measured" if facts.accuracy is None else f"{facts.accuracy:.3f}",
     }
     template = CLASSIFIER if facts.labels else LANGUAGE_MODEL

@@ -1,7 +1,8 @@
 """One node of the network in this process: learner, peer, driver, records, checkpoints, and what it leaves behind.
 
-The life of a node: claim an epoch, resume from the newest checkpoint, gossip until the last round or a signal, evaluate, save the adapter.
-gRPC is imported here, in the process that uses it: a fork server imports this module after the fork.
+The life of a node: claim an epoch, resume from the newest checkpoint, gossip until the last round or a signal,
+evaluate, save the adapter. gRPC is imported here, in the process that uses it: a fork server imports this module
+after the fork.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from node.app.settings import mixing_of, peer_config
 from node.app.status import StatusBoard
 from node.core.peer import GossipPeer
 from node.drivers.checkpoint import Checkpoint, CheckpointStore
-from node.drivers.grpc import GrpcNode, Network
+from node.drivers.edges import Network
+from node.drivers.grpc import GrpcNode
 from node.errors import ConfigError
 from node.learn.prepare import Prepared
 from node.learn.prepare import prepare as prepare_learner
@@ -69,7 +71,9 @@ class Node:
         finished = protocol.round >= protocol.config.rounds
         if finished:
             self._leave_result(learner, shared, protocol, driver)
-        message = "" if finished else f"after round {protocol.round} of {protocol.config.rounds}; start it again to go on"
+        message = (
+            "" if finished else f"after round {protocol.round} of {protocol.config.rounds}; start it again to go on"
+        )
         announce(self.folder, "finished" if finished else "stopped", epoch, 0, message)
         LOG.info("%s: %s %s", self.peer, "finished" if finished else "stopped", message)
         return 0
@@ -80,7 +84,13 @@ class Node:
         learner = prepare_learner(
             warm.settings, warm.base, peer=self.peer, index=place, nodes=len(graph.nodes), learner=warm.learner
         )
-        LOG.info("%s: %d private examples, d = %d, prefix cache %s", self.peer, learner.examples, learner.adapter.schema.d, learner.prefix)
+        LOG.info(
+            "%s: %d private examples, d = %d, prefix cache %s",
+            self.peer,
+            learner.examples,
+            learner.adapter.schema.d,
+            learner.prefix,
+        )
         return learner
 
     def _peer(self, learner: Prepared, epoch: int) -> GossipPeer:
@@ -101,8 +111,8 @@ class Node:
         differing = [name for name, value in digests.items() if name != "topology" and saved.digests.get(name) != value]
         if differing:
             raise ConfigError(
-                f"{self.folder.checkpoint}: made with another {', '.join(differing)}; wanted the settings that it was made with, "
-                f"another output_dir, or --fresh"
+                f"{self.folder.checkpoint}: made with another {', '.join(differing)}; "
+                f"wanted the settings that it was made with, another output_dir, or --fresh"
             )
 
     async def _gossip(self, learner: Prepared, protocol: GossipPeer) -> tuple[Shared, GrpcNode]:

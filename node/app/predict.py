@@ -42,7 +42,7 @@ def _verdict(labels: Sequence[str], probabilities: Sequence[float]) -> Verdict:
 
 
 def say(config: NodeConfig, folder: Path, text: str, peer: str) -> dict[str, Any]:
-    """What the adapter in `folder` makes of a text: {"labels": verdict}, or {"continuation": text} of a causal language model.
+    """What the adapter in `folder` makes of a text: {"labels": verdict}, or {"continuation": text} of a causal LM.
 
     Raises:
         ConfigError: the base model or the adapter cannot be opened.

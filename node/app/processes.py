@@ -1,6 +1,7 @@
 """Who runs: every process of a run writes its own `state.json`; anyone may read it. No parent is needed to know.
 
-A state is believed only while its process lives: a pid counts together with the moment of its creation, since pids come back.
+A state is believed only while its process lives: a pid counts together with the moment of its creation, since pids
+come back.
 """
 
 from __future__ import annotations

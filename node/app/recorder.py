@@ -1,4 +1,4 @@
-"""From a round that is over to its record: one line in the node's folder, and the newest ones in memory for those who ask."""
+"""From a round that is over to its record: a line in the node's folder; the newest stay in memory for who asks."""
 
 from __future__ import annotations
 

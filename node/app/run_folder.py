@@ -1,10 +1,10 @@
 """Where a run keeps its files, and what they are called.
 
-    runs/NAME/
-      node.yaml topology.yaml    the config as run
-      jobs.json launcher.log     what the fork server was asked to start, and what it said
-      report.png
-      n0/ n1/ ...                a folder a node: state.json log.txt records.jsonl checkpoint/ adapter/ result.json
+runs/NAME/
+  node.yaml topology.yaml    the config as run
+  jobs.json launcher.log     what the fork server was asked to start, and what it said
+  report.png
+  n0/ n1/ ...                a folder a node: state.json log.txt records.jsonl checkpoint/ adapter/ result.json
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from node.graph.spectrum import contraction, exact_steps
 from node.graph.topology import Topology
 from node.graph.weights import matrix, row_of
 from node.learn.adapter import LoraSettings
-from node.learn.data import DataSettings, DatasetSettings
+from node.learn.data import DatasetSettings, DataSettings
 from node.learn.partition import PartitionSettings
 from node.learn.prepare import LearnSettings
 from node.learn.trainer import TrainSettings
@@ -30,13 +30,15 @@ def learn_settings(config: NodeConfig) -> LearnSettings:
             labels=labels_of(config),
             test_share=config.test_share,
         ),
-        partition=PartitionSettings(
-            config.partition.by, PartitionSettings.alpha if config.partition.alpha is None else config.partition.alpha,
-            config.partition.seed,
-        ),
+        partition=_partition(config),
         moments=config.gossip.moments,
         seed=config.seed,
     )
+
+
+def _partition(config: NodeConfig) -> PartitionSettings:
+    given = config.partition.model_dump(exclude_none=True)  # alpha is None where it has no use
+    return PartitionSettings(**given)
 
 
 def _lora(config: NodeConfig) -> LoraSettings:

@@ -22,7 +22,9 @@ REACH = 2.0  # seconds to reach a neighbour
 def check(
     topology: TopologyFile = None,
     config: Config = NODE_FILE,
-    id: Annotated[str | None, typer.Option("--id", help="Check as this node; default: all nodes, on this machine.")] = None,
+    id: Annotated[
+        str | None, typer.Option("--id", help="Check as this node; default: all nodes, on this machine.")
+    ] = None,
     changes: Set = None,
     json: Json = False,
 ) -> int:

@@ -1,6 +1,7 @@
 """What every verb shares: where words go, what `--json` prints, and how a verb ends.
 
-Results go to standard output, everything else to standard error. Exit codes: 0 done, 1 it failed while running, 2 the user's input is wrong.
+Results go to standard output, everything else to standard error. Exit codes: 0 done, 1 it failed while running, 2 the
+user's input is wrong.
 """
 
 from __future__ import annotations
@@ -60,5 +61,7 @@ def find_run(given: Path | None) -> RunFolder:
         return RunFolder(given)
     found = sorted(RUNS.glob("*/node.yaml"), key=lambda p: p.stat().st_mtime)
     if not found:
-        raise ConfigError(f"{RUNS}/: no run is kept below it; start one by `gossip demo` or `gossip up`, or name one by --run")
+        raise ConfigError(
+            f"{RUNS}/: no run is kept below it; start one by `gossip demo` or `gossip up`, or name one by --run"
+        )
     return RunFolder(found[-1].parent)

@@ -21,9 +21,13 @@ TITLES = {ALONE: "each node alone", POOLED: "one learner, all data"}
 def demo(
     seed: Annotated[int, typer.Option(help="Of start values, data order and who gets which areas.")] = 0,
     mixing: Annotated[str, typer.Option(help="moments (D-PSGD, Adam's moments too), exact, or dpsgd.")] = "moments",
-    partition: Annotated[str, typer.Option(help="class (each area on one node only), dirichlet:0.3, or iid.")] = "class",
+    partition: Annotated[
+        str, typer.Option(help="class (each area on one node only), dirichlet:0.3, or iid.")
+    ] = "class",
     rounds: Annotated[int, typer.Option(help="Rounds of one step of 16 texts and one exchange.")] = 80,
-    run: Annotated[Path | None, typer.Option("--run", help="Folder to write; default: runs/demo, runs/demo-2, ...")] = None,
+    run: Annotated[
+        Path | None, typer.Option("--run", help="Folder to write; default: runs/demo, runs/demo-2, ...")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Four nodes on a ring learn to tell what Python's docstrings are about; each knows three of twelve areas."""
@@ -32,7 +36,8 @@ def demo(
     graph = load_topology(folder.topology)
     note("Four nodes on a ring, four processes. Each has private texts; only adapters travel.")
     note(f"Watch them from a second terminal:  ./monitor.py {graph.addresses[graph.nodes[0]]}")
-    totals = {**dict.fromkeys(graph.nodes, rounds), ALONE: rounds * len(graph.nodes), POOLED: 2 * rounds}
+    totals: dict[str, int] = dict.fromkeys(graph.nodes, rounds)
+    totals |= {ALONE: rounds * len(graph.nodes), POOLED: 2 * rounds}
     with RunProgress(totals, TITLES) as progress:
         document = execute(folder, graph, progress)
     from node.monitor.report import draw_report  # matplotlib takes a second
@@ -53,7 +58,9 @@ def _free_names() -> Iterator[Path]:
 
 def _print(d: Mapping[str, Any], nodes: list[str]) -> None:
     console = results()
-    table = Table("accuracy on the common test set", *nodes, "mean", "worst", box=None, pad_edge=False, header_style="bold")
+    table = Table(
+        "accuracy on the common test set", *nodes, "mean", "worst", box=None, pad_edge=False, header_style="bold"
+    )
     for title, row in (
         ("each node alone", d["isolated"]),
         ("  ceiling: it knows its own areas only", d["isolated_ceiling"]),
@@ -70,10 +77,17 @@ def _print(d: Mapping[str, Any], nodes: list[str]) -> None:
     console.print()
     console.print(table)
     distance = d["consensus_distance"]
-    console.print(f"\nconsensus distance {distance['start']:.3f} at the first exchange, {distance['end']:.3f} at the end of {d['rounds']} rounds")
+    console.print(
+        f"\nconsensus distance {distance['start']:.3f} at the first exchange, {distance['end']:.3f} at the end of "
+        f"{d['rounds']} rounds"
+    )
     overhead = d["bytes_per_node"] / d["ideal_bytes_per_node"] - 1
-    console.print(f"sent {d['bytes_per_node'] / 1e6:.1f} MB a node, {overhead:.1%} above the payload; {d['seconds']:.0f} s\n")
-    said = Table("three sentences", f"{nodes[0]} alone says", "the network says", box=None, pad_edge=False, header_style="bold")
+    console.print(
+        f"sent {d['bytes_per_node'] / 1e6:.1f} MB a node, {overhead:.1%} above the payload; {d['seconds']:.0f} s\n"
+    )
+    said = Table(
+        "three sentences", f"{nodes[0]} alone says", "the network says", box=None, pad_edge=False, header_style="bold"
+    )
     for s in d["sentences"]:
         said.add_row(s["text"], *(f"{label} ({p:.0%})" for label, p in (s["alone"], s["network"])))
     console.print(said)

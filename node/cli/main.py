@@ -13,7 +13,8 @@ from node import __version__
 from node.cli.console import note
 from node.errors import ConfigError, GossipError
 
-VERBS = {  # verb -> module below node.cli; each has a function of the module's own name (trailing _ where it is a keyword)
+# verb -> module below node.cli, which has a function of its own name (with a trailing _ where it is a keyword)
+VERBS = {
     "demo": "demo",
     "init": "init",
     "check": "check",
@@ -28,7 +29,7 @@ VERBS = {  # verb -> module below node.cli; each has a function of the module's 
 }
 
 app = typer.Typer(
-    help="Gossip learning: nodes fine-tune LoRA adapters on private data and average them with their neighbours. No server.",
+    help="Gossip learning: nodes fine-tune LoRA adapters and average them with their neighbours. No server.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,

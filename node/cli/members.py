@@ -32,8 +32,16 @@ def members(
     if json:
         print_json(document)
         return
-    table = Table("id", "address", "state", "incarnation", "round", "loss", "distance", "pid", "age", box=None, pad_edge=False)
+    table = Table(
+        "id", "address", "state", "incarnation", "round", "loss", "distance", "pid", "age", box=None, pad_edge=False
+    )
     for n in document["nodes"]:
-        numbers = (whole(n["incarnation"]), whole(n["round"]), fixed(n["loss"]), scientific(n["distance"]), whole(n["pid"]))
+        numbers = (
+            whole(n["incarnation"]),
+            whole(n["round"]),
+            fixed(n["loss"]),
+            scientific(n["distance"]),
+            whole(n["pid"]),
+        )
         table.add_row(n["id"], n["address"], n["state"], *numbers, fixed(n["age_s"]))
     results().print(table)

@@ -12,7 +12,9 @@ from node.errors import ConfigError
 from node.graph.topology import Topology
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The node file.")]
-TopologyFile = Annotated[Path | None, typer.Option("--topology", "-t", help="The topology file; default: the node file's.")]
+TopologyFile = Annotated[
+    Path | None, typer.Option("--topology", "-t", help="The topology file; default: the node file's.")
+]
 Set = Annotated[
     list[str] | None, typer.Option("--set", help="Replace a setting: train.learning_rate=3e-3 (again for more).")
 ]

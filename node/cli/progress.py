@@ -62,7 +62,9 @@ class RunProgress:
         fifths = LINES * sum(done.values()) // max(1, sum(self._totals.values()))
         if fifths > self._told:
             self._told = fifths
-            note("rounds done: " + ", ".join(f"{self._titles.get(n, n)} {d}/{self._totals[n]}" for n, d in done.items()))
+            note(
+                "rounds done: " + ", ".join(f"{self._titles.get(n, n)} {d}/{self._totals[n]}" for n, d in done.items())
+            )
 
 
 def _note(record: RoundRecord) -> str:

@@ -24,14 +24,18 @@ def run(
     fresh: Fresh = False,
     changes: Set = None,
 ) -> int:
-    """Run one node of a topology here, on any machine, until the last round or a signal. It resumes from its checkpoint."""
+    """Run one node of a topology here until the last round or a signal. It resumes from its checkpoint."""
     settings, graph = read_settings(config, topology, changes)
     peer = PeerId(id)
     if peer not in graph.nodes:
-        raise ConfigError(f"--id {id}: not a node of {graph.source} ({', '.join(graph.nodes)}){did_you_mean(id, graph.nodes)}")
+        raise ConfigError(
+            f"--id {id}: not a node of {graph.source} ({', '.join(graph.nodes)}){did_you_mean(id, graph.nodes)}"
+        )
     folder = RunFolder(Path(settings.output_dir))
     if (process := running(folder.node(peer))) is not None:
-        raise ConfigError(f"{folder.node(peer).path}: {id} runs already (process {process.pid}); end it by `gossip down`")
+        raise ConfigError(
+            f"{folder.node(peer).path}: {id} runs already (process {process.pid}); end it by `gossip down`"
+        )
     check_files(settings, [peer])
     check_ports(graph, [peer])
     write_files(folder, settings, graph)

@@ -39,7 +39,10 @@ def show(
     console = results()
     console.print(table)
     console.print(f"{len(facts['nodes'])} nodes, {len(facts['edges'])} edges")
-    console.print(f"spectral gap {facts['spectral_gap']:.4f}: {facts['rounds_to_1e-3']} rounds of Metropolis averaging shrink the spread 1000x")
+    console.print(
+        f"spectral gap {facts['spectral_gap']:.4f}: "
+        f"{facts['rounds_to_1e-3']} rounds of Metropolis averaging shrink the spread 1000x"
+    )
     console.print(f"exact mixing: {facts['exact_rounds']} hops in one round")
     if facts["bytes_per_round"] is not None:
         console.print(f"{facts['bytes_per_round'] / 1e6:.2f} MB a hop, all nodes together")

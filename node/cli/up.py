@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -65,7 +65,7 @@ def write_files(run: RunFolder, settings: NodeConfig, graph: Topology) -> None:
 
 
 def _follow(
-    run: RunFolder, settings: NodeConfig, names: list[str], server: subprocess.Popen[bytes]
+    run: RunFolder, settings: NodeConfig, names: Sequence[str], server: subprocess.Popen[bytes]
 ) -> dict[str, ProcessState]:
     try:
         with RunProgress(dict.fromkeys(names, settings.gossip.rounds)) as progress:

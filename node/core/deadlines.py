@@ -22,8 +22,8 @@ class DeadlineLimits:
 class Patience:
     """Arrival times of one neighbour, in seconds after our own part of the exchange was done.
 
-    A miss counts as a censored sample (the time that we waited) and is replaced when the late message comes, never thrown away:
-    otherwise a neighbour that has become slow would be missed for ever.
+    A miss counts as a censored sample (the time that we waited) and is replaced when the late message comes, never
+    thrown away: otherwise a neighbour that has become slow would be missed for ever.
     """
 
     def __init__(self, limits: DeadlineLimits) -> None:

@@ -1,8 +1,9 @@
 """The public copies of one edge, and the only place that knows deltas.
 
-Mine: what the neighbour holds of us, as *it* computed it. Theirs: what we hold of the neighbour. Both ends compute the same bits, since
-the sender stores its own decode. A delta names the version it is added to and carries a check of the result; a gap, a restart or
-a mismatch leaves the replica as it was and asks for a snapshot. Everything is idempotent on (sender, epoch, seq).
+Mine: what the neighbour holds of us, as *it* computed it. Theirs: what we hold of the neighbour. Both ends compute
+the same bits, since the sender stores its own decode. A delta names the version it is added to and carries a check of
+the result; a gap, a restart or a mismatch leaves the replica as it was and asks for a snapshot. Everything is
+idempotent on (sender, epoch, seq).
 
 The base of a delta is the last version *sent*, not the last acknowledged: the bits must not hang on the timing of acks.
 """
@@ -113,7 +114,8 @@ class Edge:
         return self._snapshot()
 
     def _snapshot(self) -> Snapshot:
-        assert self.mine is not None and self.told is not None
+        assert self.mine is not None
+        assert self.told is not None
         self._seq += 1
         self._snapshot_seq, self.broken, self.snapshots = self._seq, False, self.snapshots + 1
         channels = tuple(Channel(name, "float32", x.numel(), plain.encode(x)) for name, x in self.mine.items())
@@ -152,7 +154,9 @@ class Edge:
             raise BadMessage(f"{self.peer}: channels {sizes}, ours are {self._channels}")
         for c in channels:
             if c.encoding not in self._codecs:
-                raise BadMessage(f"{self.peer}: channel {c.name} comes in {c.encoding!r}, we know {sorted(self._codecs)}")
+                raise BadMessage(
+                    f"{self.peer}: channel {c.name} comes in {c.encoding!r}, we know {sorted(self._codecs)}"
+                )
         return {c.name: self._codecs[c.encoding].decode(c.data, c.size) for c in channels}
 
     def _require_finite(self, shared: Shared) -> None:

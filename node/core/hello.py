@@ -24,7 +24,9 @@ def compare(ours: Hello, theirs: Hello, expected: PeerId) -> None:
     if theirs.node != expected:
         raise Incompatible(f"it says it is {theirs.node}, expected {expected}: check addresses in the topology file")
     if theirs.version[0] != ours.version[0]:
-        raise Incompatible(f"{theirs.node} speaks protocol {_dotted(theirs)}, {ours.node} speaks {_dotted(ours)}: upgrade one of them")
+        raise Incompatible(
+            f"{theirs.node} speaks protocol {_dotted(theirs)}, {ours.node} speaks {_dotted(ours)}: upgrade one of them"
+        )
     for name in sorted(set(ours.digests) | set(theirs.digests), key=_rank):
         mine, other = ours.digests.get(name, "nothing"), theirs.digests.get(name, "nothing")
         if mine != other:

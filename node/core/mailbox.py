@@ -42,8 +42,8 @@ class Mailbox:
     def pick(self, key: Key, lively: Collection[PeerId]) -> dict[PeerId, tuple[Key, Shared]]:
         """At most one version per neighbour, in sorted order of neighbour.
 
-        Another exchange's version serves only at hop 0 (a later hop's product has no meaning with stale factors) and only
-        from `lively` neighbours: the past of a dead one would hold us back.
+        Another exchange's version serves only at hop 0 (a later hop's product has no meaning with stale factors) and
+        only from `lively` neighbours: the past of a dead one would hold us back.
         """
         picked = {}
         for peer, box in self._boxes.items():

@@ -59,14 +59,14 @@ class Members:
     def started(self, now: float) -> None:
         self._started = now
 
-    def set(self, peer: PeerId, state: Liveness, reason: str = "") -> None:
+    def mark(self, peer: PeerId, state: Liveness, reason: str = "") -> None:
         self.by_id[peer].state, self.by_id[peer].reason = state, reason
 
     def down(self, peer: PeerId, reason: str) -> None:
         """The stream is gone. Who has said bye, or was refused, or was never there, stays so."""
         self.by_id[peer].streaming = False
         if self.by_id[peer].state is Liveness.ALIVE:
-            self.set(peer, Liveness.DOWN, reason)
+            self.mark(peer, Liveness.DOWN, reason)
 
     def lively(self) -> set[PeerId]:
         """Neighbours whose newest word counts, even if it is not of this round."""

@@ -1,7 +1,7 @@
 """What peers say to each other, as plain values. Payloads are bytes: this module knows no torch and no protobuf.
 
-An edge direction starts with one `Snapshot`, goes on with `Update`s (each a delta to the one sent before), and asks for a
-`Snapshot` again by `SnapshotRequest` only when something was lost.
+An edge direction starts with one `Snapshot`, goes on with `Update`s (each a delta to the one sent before), and asks
+for a `Snapshot` again by `SnapshotRequest` only when something was lost.
 """
 
 from __future__ import annotations

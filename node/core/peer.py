@@ -1,7 +1,8 @@
 """The gossip protocol of one peer as a pure state machine.
 
-No socket, clock, thread, file or optimiser is touched here. A driver feeds `handle` with events and the monotonic time in seconds,
-carries out the effects that it returns, and sends `Tick` when `deadline` passes. The same inputs give the same outputs.
+No socket, clock, thread, file or optimiser is touched here. A driver feeds `handle` with events and the monotonic
+time in seconds, carries out the effects that it returns, and sends `Tick` when `deadline` passes. The same inputs
+give the same outputs.
 
     IDLE --Started--> TRAINING(r) --Trained--> EXCHANGING(r, 0) --heard all, or deadline--> EXCHANGING(r, 1) ...
                           ^                                                                      |
@@ -288,12 +289,12 @@ class GossipPeer:
         except RemoteFault as fault:
             self.faults[type(fault).__name__] += 1
             if isinstance(fault, Incompatible):
-                self.members.set(sender, Liveness.REFUSED, str(fault))
+                self.members.mark(sender, Liveness.REFUSED, str(fault))
             farewell = Send(sender, Bye(self.round, str(fault), refused=True))
             return [farewell, Close(sender, str(fault), retry=True), *self._advance(now)]
         member = self.members.by_id[sender]
         member.epoch, member.round = message.epoch, max(member.round, message.round)
-        self.members.set(sender, Liveness.ALIVE)
+        self.members.mark(sender, Liveness.ALIVE)
         return self._resume(sender)
 
     def _resume(self, peer: PeerId) -> list[Effect]:
@@ -333,7 +334,7 @@ class GossipPeer:
         state = Liveness.REFUSED if message.refused else Liveness.FINISHED
         if message.reason == "leaving":
             state = Liveness.DOWN
-        self.members.set(sender, state, message.reason)
+        self.members.mark(sender, state, message.reason)
         close = Close(sender, f"refused by {sender}: {message.reason}", retry=True)
         return ([close] if message.refused else []) + self._advance(now)
 

@@ -1,7 +1,8 @@
 """Virtual time and a bad network in memory: any number of peers in one thread, deterministically.
 
-Edges behave like streams: in order and without loss unless `Faults` says otherwise. The hello belongs to opening a stream and is never
-lost; a crash closes the streams of the peer that died, a restart opens them again with the next epoch.
+Edges behave like streams: in order and without loss unless `Faults` says otherwise. The hello belongs to opening a
+stream and is never lost; a crash closes the streams of the peer that died, a restart opens them again with the next
+epoch.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ from node.errors import RemoteFault
 from node.types import PeerId, Shared
 
 LocalStep: TypeAlias = Callable[[PeerId, int, Shared], tuple[Shared, Stats]]  # peer, round, shared -> trained, stats
-Restart: TypeAlias = "Callable[[PeerId, int, int, Shared | None], GossipPeer]"  # peer, epoch, rounds done, what was persisted
+Restart: TypeAlias = (
+    "Callable[[PeerId, int, int, Shared | None], GossipPeer]"  # peer, epoch, rounds done, what was persisted
+)
 
 
 @dataclass(frozen=True, kw_only=True)

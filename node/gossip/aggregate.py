@@ -13,8 +13,8 @@ from node.types import PeerId, Shared, Weights
 def weighted_mean(own: Shared, heard: Mapping[PeerId, Heard], row: Weights) -> Shared:
     """own + sum_j W_ij (theirs_j - mine_j), channel by channel: the edge form of sum_j W_ij x_j.
 
-    Both ends of an edge add opposite amounts, so a symmetric W keeps the mean to float rounding whatever the codec lost,
-    and the weight of a neighbour that stayed silent goes to ourselves.
+    Both ends of an edge add opposite amounts, so a symmetric W keeps the mean to float rounding whatever the codec
+    lost, and the weight of a neighbour that stayed silent goes to ourselves.
 
     Args:
         own: channels of shape (..., d).

@@ -1,4 +1,4 @@
-"""D-PSGD: one exchange a round with the row of W. Mixes every channel alike, Adam's moments too when they are shared."""
+"""D-PSGD: one exchange a round with the row of W. Mixes every channel alike, shared moments too."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ Aggregator = Callable[[Shared, Mapping[PeerId, Heard], Weights], Shared]
 def dpsgd(aggregate: Aggregator = weighted_mean) -> Mixing:
     """x_i <- sum_j W_ij x_j after the local steps, or a robust stand-in for the sum.
 
-    The mean over peers is kept where W is doubly stochastic, and the spread shrinks by max(|lambda_2|, |lambda_n|) a round.
+    The mean over peers is kept where W is doubly stochastic, and the spread shrinks by max(|lambda_2|, |lambda_n|) a
+    round.
 
     References:
         Lian et al. 2017, Can Decentralized Algorithms Outperform Centralized Ones?, arXiv:1705.09056, algorithm 1.
@@ -27,9 +28,7 @@ def dpsgd(aggregate: Aggregator = weighted_mean) -> Mixing:
     def emit(shared: Shared, state: State, ctx: Context) -> tuple[Mapping[PeerId, Shared], State]:
         return {peer: shared for peer in ctx.row if peer != ctx.peer}, state
 
-    def combine(
-        shared: Shared, heard: Mapping[PeerId, Heard], state: State, ctx: Context
-    ) -> tuple[Shared, State]:
+    def combine(shared: Shared, heard: Mapping[PeerId, Heard], state: State, ctx: Context) -> tuple[Shared, State]:
         return aggregate(shared, heard, ctx.row), state
 
     return Mixing(init, lambda round: 1, emit, combine)

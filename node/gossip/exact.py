@@ -1,7 +1,8 @@
 """Finite-time exact consensus: as many hops as the Laplacian has distinct non-zero eigenvalues, all inside one round.
 
-Each hop carries a flag, `intact`, the AND of all flags heard: damage (a hop that went without a neighbour) travels as fast as the
-data, so a peer whose flag survives the last hop holds the exact mean. A damaged peer falls back on its hop-0 mix by W.
+Each hop carries a flag, `intact`, the AND of all flags heard: damage (a hop that went without a neighbour) travels as
+fast as the data, so a peer whose flag survives the last hop holds the exact mean. A damaged peer falls back on its
+hop-0 mix by W.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ class ExactState(NamedTuple):
 
 
 def exact(eigenvalues: Sequence[float], fall_back: bool = True) -> Mixing:
-    """x_i <- x_i + sum_j (x_j - x_i) / lambda_h for each eigenvalue lambda_h in turn: the exact mean after the last hop.
+    """x_i <- x_i + sum_j (x_j - x_i) / lambda_h for each eigenvalue lambda_h in turn: the mean after the last hop.
 
     Args:
-        eigenvalues: distinct non-zero eigenvalues of the graph's Laplacian in Leja order (`node.graph.spectrum.exact_steps`);
+        eigenvalues: distinct non-zero eigenvalues of the graph's Laplacian in Leja order
+        (`node.graph.spectrum.exact_steps`);
             in ascending order the intermediate values overflow float32's accuracy on long paths.
         fall_back: whether a damaged peer takes its hop-0 mix by W instead of the unfinished product.
 
@@ -42,7 +44,9 @@ def exact(eigenvalues: Sequence[float], fall_back: bool = True) -> Mixing:
         Safavi, Khan 2015, Revisiting finite-time distributed algorithms. Difference: Leja order, and the flag.
     """
     if not eigenvalues or min(eigenvalues) <= 0:
-        raise ConfigError(f"exact mixing needs the positive eigenvalues of a connected graph's Laplacian, not {list(eigenvalues)}")
+        raise ConfigError(
+            f"exact mixing needs the positive eigenvalues of a connected graph's Laplacian, not {list(eigenvalues)}"
+        )
 
     def init(shared: Shared, ctx: Context) -> ExactState:
         return ExactState()
@@ -59,7 +63,8 @@ def exact(eigenvalues: Sequence[float], fall_back: bool = True) -> Mixing:
         intact = state.intact and complete and all(bool(h.theirs[INTACT] == 1) for h in heard.values())
         fallback = weighted_mean(shared, heard, ctx.row) if ctx.hop == 0 else state.fallback
         mixed = weighted_mean(shared, heard, dict.fromkeys(heard, 1 / eigenvalues[ctx.hop]))
-        if fall_back and not intact and ctx.hop == len(eigenvalues) - 1:
+        is_last = ctx.hop == len(eigenvalues) - 1
+        if fall_back and is_last and not intact and fallback is not None:
             mixed = fallback
         return mixed, ExactState(intact, fallback)
 

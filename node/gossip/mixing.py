@@ -1,7 +1,7 @@
 """The shape of a mixing rule: a few pure functions over an explicit state.
 
-All memory of a rule is in its state, so a rule can be wrapped, checkpointed and tested without a network. Rules see vectors,
-never deltas: `node.core.edge` alone knows how vectors travel.
+All memory of a rule is in its state, so a rule can be wrapped, checkpointed and tested without a network. Rules see
+vectors, never deltas: `node.core.edge` alone knows how vectors travel.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Context:
 class Heard:
     """What an edge gives a rule about one neighbour.
 
-    `theirs - mine` is the difference that both ends can compute alike, whatever the codec lost, so that both apply opposite
-    amounts and the mean over peers is kept.
+    `theirs - mine` is the difference that both ends can compute alike, whatever the codec lost, so that both apply
+    opposite amounts and the mean over peers is kept.
     """
 
     theirs: Shared  # the neighbour's public copy
@@ -59,8 +59,9 @@ class Combine(Protocol):
 class Mixing(NamedTuple):
     """A consensus rule.
 
-    `emit` gives what to tell each neighbour (every neighbour in `ctx.row` must be answered); `combine` folds in what was heard,
-    a neighbour that stayed silent being absent from `heard`. Vectors have shape (..., d) and are never changed in place.
+    `emit` gives what to tell each neighbour (every neighbour in `ctx.row` must be answered); `combine` folds in what
+    was heard, a neighbour that stayed silent being absent from `heard`. Vectors have shape (..., d) and are never
+    changed in place.
     """
 
     init: Init

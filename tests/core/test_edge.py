@@ -60,7 +60,7 @@ def coarse() -> Compressor:
 
 
 def test_one_snapshot_then_deltas_only():
-    a, b = pair()
+    a, _ = pair()
     messages = [a.tell(shared(t), round=t, hop=0) for t in range(4)]
     assert [type(m) for m in messages] == [Snapshot, Update, Update, Update]
     assert [m.seq for m in messages] == [0, 1, 2, 3]

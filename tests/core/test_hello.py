@@ -29,7 +29,10 @@ def test_another_minor_version_agrees():
         ({"digests": {"base_model": "9999", "labels": "2222"}}, ["base_model differs", "9999", "1111", "node file"]),
         ({"digests": {"base_model": "1111", "labels": "9"}}, ["labels differs", "9", "2222"]),
         ({"digests": {"base_model": "1111"}}, ["labels differs", "nothing", "2222"]),
-        ({"digests": {"base_model": "1111", "labels": "2222", "initial": "3"}}, ["initial differs", "3", "nothing", "seed"]),
+        (
+            {"digests": {"base_model": "1111", "labels": "2222", "initial": "3"}},
+            ["initial differs", "3", "nothing", "seed"],
+        ),
     ],
 )
 def test_a_difference_is_named_with_both_values_and_the_place(change, words):

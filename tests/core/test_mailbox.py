@@ -12,7 +12,9 @@ def at(value: float) -> dict[str, torch.Tensor]:
     return {"theta": torch.tensor([value])}
 
 
-def picked(box: Mailbox, round: int, hop: int = 0, lively: tuple[PeerId, ...] = (A, B)) -> dict[PeerId, tuple[int, int]]:
+def picked(
+    box: Mailbox, round: int, hop: int = 0, lively: tuple[PeerId, ...] = (A, B)
+) -> dict[PeerId, tuple[int, int]]:
     return {p: key for p, (key, _) in box.pick((round, hop), lively).items()}
 
 

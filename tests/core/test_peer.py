@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from node.codec.float32 import float32
 from node.core.deadlines import DeadlineLimits
 from node.core.edge import Edge
 from node.core.events import (
@@ -26,7 +27,6 @@ from node.core.events import (
 from node.core.members import Liveness
 from node.core.messages import PROTOCOL_VERSION, Bye, Hello, Snapshot, SnapshotRequest, Update
 from node.core.peer import GossipPeer, PeerConfig
-from node.codec.float32 import float32
 from node.errors import BadMessage, ConfigError, LocalFault
 from node.gossip.dpsgd import dpsgd
 from node.gossip.exact import exact
@@ -53,7 +53,14 @@ class Other:
         self.epoch = epoch
 
     def hello(self, **change) -> Received:
-        fields = {"version": PROTOCOL_VERSION, "node": B, "epoch": self.epoch, "round": 0, "digests": {}, "codecs": ("float32",)}
+        fields = {
+            "version": PROTOCOL_VERSION,
+            "node": B,
+            "epoch": self.epoch,
+            "round": 0,
+            "digests": {},
+            "codecs": ("float32",),
+        }
         return Received(B, Hello(**(fields | change), held=self.edge.held))
 
     def says(self, round: int, value: float, hop: int = 0) -> Received:
@@ -294,7 +301,7 @@ def test_an_event_out_of_place_is_our_own_fault(event):
 
 
 def test_a_row_of_w_must_sum_to_one():
-    with pytest.raises(ConfigError, match="sums to 0.9"):
+    with pytest.raises(ConfigError, match=r"sums to 0\.9"):
         peer(row={A: 0.4, B: 0.5})
     with pytest.raises(ConfigError, match="no weight for the peer itself"):
         peer(row={B: 1.0})

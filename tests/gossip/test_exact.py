@@ -20,7 +20,9 @@ def test_two_peers_meet_in_one_hop_worked_by_hand():
     torch.testing.assert_close(final[PeerId("p00")]["theta"], mean)
 
 
-@pytest.mark.parametrize(("kind", "n", "hops"), [("ring", 5, 2), ("ring", 8, 4), ("star", 6, 2), ("path", 9, 8), ("complete", 7, 1)])
+@pytest.mark.parametrize(
+    ("kind", "n", "hops"), [("ring", 5, 2), ("ring", 8, 4), ("star", 6, 2), ("path", 9, 8), ("complete", 7, 1)]
+)
 def test_the_mean_is_exact_after_as_many_hops_as_distinct_eigenvalues(kind, n, hops):
     graph = topology(kind, n)
     peers = peers_on(graph, "exact", rounds=1)

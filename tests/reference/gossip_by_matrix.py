@@ -1,4 +1,4 @@
-"""Slow twin of D-PSGD: Lian et al. 2017, algorithm 1, with the local step before the mix, as products of W in float64."""
+"""Slow twin of D-PSGD: Lian et al. 2017, algorithm 1, the local step before the mix, as products of W in float64."""
 
 from __future__ import annotations
 

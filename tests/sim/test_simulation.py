@@ -53,9 +53,7 @@ def test_without_loss_arrival_order_does_not_matter(rule, seed):
 def test_same_seed_same_bits_under_every_fault(seed):
     faults = Faults(loss=0.2, duplicate=0.1, reorder=0.2, straggle={PeerId("p01"): 3.0})
     graph = topology("ring", 6)
-    runs = [
-        digest(Simulation(peers_on(graph, deadlines=SHORT), descend, faults, seed=seed).run()) for _ in range(2)
-    ]
+    runs = [digest(Simulation(peers_on(graph, deadlines=SHORT), descend, faults, seed=seed).run()) for _ in range(2)]
     assert runs[0] == runs[1]
 
 
@@ -105,7 +103,13 @@ def test_a_crash_stops_nobody_and_a_restart_comes_back():
 
     def rebuild(peer, epoch, rounds, shared):
         config = PeerConfig(
-            peer=peer, row=row_of(graph, peer), rounds=40, epoch=epoch, start_round=rounds, deadlines=SHORT, persist_every=1
+            peer=peer,
+            row=row_of(graph, peer),
+            rounds=40,
+            epoch=epoch,
+            start_round=rounds,
+            deadlines=SHORT,
+            persist_every=1,
         )
         return GossipPeer(config, shared or start_of(peer), rule_of("dpsgd", graph))
 
