@@ -44,7 +44,7 @@ def test_the_picture_shows_every_node_the_distance_and_the_verdict():
 
 
 def test_no_number_is_cut_off_on_eighty_columns():
-    text = drawn(at_rounds(9, 10, 9, 9).view(1.0), width=80)
+    text = drawn(at_rounds(20, 20, 20, 20).view(1.0), width=80)
     assert "…" not in text
     assert "accuracy" in text
     assert "127.0.0.1:7000" not in text

@@ -19,7 +19,7 @@ from node.monitor.client import NobodyAnswers, Watcher, insecure_channel, parse_
 from node.monitor.verbs import MEMBER_FIELDS, members, run_top
 from node.observe.status import RECORDS, Member
 from node.wire.generated import status_pb2 as pb
-from node.wire.status import ask_status, decode_status, encode_status
+from node.wire.status import SERVICE, ask_status, decode_status, encode_status
 from tests.monitor.ring import IDS, PREDICTED, ROUNDS, histories, serve, status
 
 ROOT = Path(__file__).parents[2]
@@ -149,6 +149,36 @@ def test_records_that_we_hold_are_not_sent_again(ring):
     assert [record.round for record in second.records] == [2]
 
 
+def test_each_poll_asks_only_for_rounds_that_it_lacks(loop):
+    asked = []
+    records = histories()[0]
+
+    async def answer(request, context):
+        asked.append(request.since_round)
+        return encode_status(status(0, records[: 3 * len(asked)], at=dict.fromkeys(IDS, "127.0.0.1:1")))
+
+    async def listen():
+        server = grpc.aio.server()
+        port = server.add_insecure_port("127.0.0.1:0")
+        handler = grpc.unary_unary_rpc_method_handler(
+            answer, pb.GetStatusRequest.FromString, pb.GetStatusResponse.SerializeToString
+        )
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"GetStatus": handler}),))
+        await server.start()
+        return server, port
+
+    server, port = loop.run(listen())
+
+    async def look():
+        async with Watcher(f"127.0.0.1:{port}") as watcher:
+            for _ in range(3):
+                await watcher.poll()
+
+    asyncio.run(look())
+    assert asked == [0, 3, 6]
+    loop.run(server.stop(None))
+
+
 def test_a_node_that_hangs_costs_one_deadline_and_the_others_are_shown(ring, loop):
     with socket.create_server(("127.0.0.1", 0)) as deaf:  # connects, and never says a word
         where = ring.addresses | {IDS[3]: f"127.0.0.1:{deaf.getsockname()[1]}"}
@@ -239,15 +269,22 @@ def test_watching_ends_when_all_nodes_have_finished(ring, capsys):
 def test_a_network_that_starts_later_is_waited_for(ring):
     for i in range(4):
         ring.stop(i)
-    waiting = asyncio.run(_start_late(ring))
-    assert waiting == 0
+
+    async def start_late():
+        with socket.create_server(("127.0.0.1", ring.ports[0])) as nobody:
+            watching = asyncio.to_thread(run_top, address(ring), 0, False, False, 0.01, 20.0)
+            done = asyncio.create_task(watching)
+            tried, _ = await asyncio.to_thread(nobody.accept)
+            tried.close()
+        await asyncio.to_thread(lambda: [ring.start(i) for i in range(4)])
+        return await done
+
+    assert asyncio.run(start_late()) == 0
 
 
-async def _start_late(ring):
-    where = address(ring)
-    watching = asyncio.create_task(asyncio.to_thread(run_top, where, 0, False, False, 0.01, 20.0))
-    await asyncio.to_thread(lambda: [ring.start(i) for i in range(4)])
-    return await watching
+def test_json_alone_is_one_look(ring, capsys):
+    assert run_top(address(ring), as_json=True) == 0
+    assert json.loads(capsys.readouterr().out)["round"] == 0
 
 
 def test_a_node_that_dies_leaves_no_noise_and_control_c_ends_watching_with_zero(ring):

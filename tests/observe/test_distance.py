@@ -52,6 +52,11 @@ def test_nodes_that_agree_have_no_contraction_to_measure():
     assert contraction([[1.0], [1.0 + 1e-8]], [[1.0], [1.0]]) is None
 
 
+def test_a_mean_that_moves_does_not_hide_in_the_contraction():
+    """0 and 2 become 10 and 11: half the spread, whatever happened to the mean."""
+    assert contraction([[0.0], [2.0]], [[10.0], [11.0]]) == pytest.approx(0.5)
+
+
 def test_a_window_takes_the_geometric_mean_and_skips_rounds_without_a_ratio():
     assert window_contraction([0.5, None, 0.125]) == pytest.approx(0.25)
     assert window_contraction([0.5, 0.0]) == 0.0
