@@ -9,14 +9,12 @@ from collections.abc import Iterator
 from node.app.jobs import Warm
 from node.app.recorder import Recorder
 from node.app.settings import predicted_contraction
-from node.core.members import Liveness
 from node.core.peer import GossipPeer, Phase
 from node.drivers.grpc import GrpcNode
 from node.errors import LocalFault
 from node.observe.status import Member, NodeStatus, TopologyStatus
 
 STATES = {Phase.IDLE: "starting", Phase.TRAINING: "training", Phase.EXCHANGING: "exchanging", Phase.DONE: "finished"}
-MEMBERS = {Liveness.REFUSED: "down"}  # in the monitor's words, where they differ
 
 
 class StatusBoard:
@@ -67,8 +65,8 @@ class StatusBoard:
             yield Member(
                 id=peer,
                 address=self._addresses[peer],
-                state=MEMBERS.get(member.state, str(member.state)),
-                incarnation=max(0, member.epoch),
-                round=max(0, member.round),
+                state=str(member.state),
+                incarnation=member.epoch,
+                round=member.round,
                 age_s=now - member.heard if member.heard else None,
             )
