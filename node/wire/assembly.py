@@ -15,6 +15,7 @@ from node.errors import BadMessage
 from node.wire import convert
 from node.wire.generated import gossip_pb2 as pb
 from node.wire.limits import MAX_FRAME, PART, Limits, at_most
+from node.wire.parts import Buffer, decode_part
 
 
 @dataclass(slots=True)
@@ -48,6 +49,8 @@ class Assembler:
             BadMessage: not a frame, over a limit, or not what follows what came before. Nothing has changed.
         """
         at_most("frame, bytes", len(frame), MAX_FRAME)
+        if (part := decode_part(frame)) is not None:
+            return self._fill(*part)
         try:
             content = pb.EdgeRequest.FromString(frame).frame
         except DecodeError as error:
@@ -64,7 +67,7 @@ class Assembler:
         self._filling = _Filling(message, sizes, bytearray(sum(sizes)))
         return self._whole()
 
-    def _fill(self, offset: int, data: bytes) -> Message | None:
+    def _fill(self, offset: int, data: Buffer) -> Message | None:
         f = self._filling
         if f is None:
             raise BadMessage(f"a part of {len(data)} bytes without a header")

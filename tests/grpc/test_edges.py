@@ -16,8 +16,9 @@ from node.drivers.simulation import Simulation
 from node.drivers.streams import METHOD
 from node.types import Shared
 from node.wire.assembly import Assembler
-from node.wire.frames import encode, encode_part
+from node.wire.frames import encode
 from node.wire.limits import Limits
+from node.wire.parts import encode_part
 from tests.cluster import descend, digest, peers_on, topology
 from tests.grpc.network import Cluster, Proxy, Steps, run
 

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from node.core.messages import Bye, Channel, Hello, Message, Snapshot, Update
 from node.wire.assembly import Assembler
-from node.wire.frames import encode, encode_part
+from node.wire.frames import encode
 from node.wire.generated import gossip_pb2 as pb
 from node.wire.limits import MAX_FRAME, PART, Limits
+from node.wire.parts import decode_part, encode_part
 from tests.wire.strategies import WITHIN, messages
 
 CHECK = bytes(range(16))
@@ -80,6 +81,32 @@ def test_a_part_written_by_hand_is_what_the_generated_class_writes(offset: int, 
     expected.frame.part.offset, expected.frame.part.data = offset, data
 
     assert encode_part(offset, memoryview(data)) == expected.SerializeToString()
+
+
+@given(st.integers(0, 2**63 - 1), st.binary(min_size=1, max_size=300))
+def test_a_part_read_by_hand_is_what_the_generated_class_reads(offset: int, data: bytes) -> None:
+    assert decode_part(encode_part(offset, data)) == (offset, data)
+
+
+@given(
+    st.integers(0, 300),
+    st.binary(max_size=300),
+    st.lists(st.tuples(st.integers(0, 20), st.integers(0, 255)), max_size=3),
+)
+def test_what_is_read_by_hand_at_all_is_what_the_generated_class_reads(
+    offset: int, data: bytes, changes: list[tuple[int, int]]
+) -> None:
+    frame = bytearray(encode_part(offset, data))
+    for at, value in changes:
+        frame[at % len(frame)] = value
+    read = decode_part(bytes(frame))
+    if read is not None:
+        part = pb.EdgeRequest.FromString(bytes(frame)).frame.part
+        assert read == (part.offset, part.data)
+
+
+def test_an_endless_number_costs_nothing() -> None:
+    assert decode_part(b"\x0a" + b"\xff" * (1 << 20)) is None
 
 
 def test_decoded_channels_share_one_writable_buffer() -> None:

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from node.core.messages import Channel, Held, Hello, Message, Snapshot, SnapshotRequest, Update
 from node.errors import BadMessage
 from node.wire.assembly import Assembler
-from node.wire.frames import encode, encode_part
+from node.wire.frames import encode
 from node.wire.generated import gossip_pb2 as pb
 from node.wire.limits import CHANNELS, CODECS, DIGESTS, MAX_FRAME, PART, Limits
+from node.wire.parts import encode_part
 from tests.wire.strategies import WITHIN, messages
 
 CHECK = bytes(16)
