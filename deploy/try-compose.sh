@@ -5,6 +5,8 @@
 #   deploy/try-compose.sh            as root; needs Debian's packages and pip's index, 6 GB of disk, about ten minutes
 #   BASE_IMAGE=python:3.11-slim deploy/try-compose.sh      with an engine that can pull: no base is made
 #
+#   GOSSIP_BUILD=no deploy/try-compose.sh                  with an engine that has the image of an earlier run
+#
 # An engine that answers already is used and left alone. Otherwise one is started by hand: its files in a temporary
 # folder, no bridge of its own, no iptables rule and no sysctl touched (the ring is an internal network, and the build
 # uses the host's). At the end, also after an error, the containers, volumes and the engine started here are gone.
@@ -24,8 +26,7 @@ main() {
   trap clean_up EXIT
   install_packages
   start_engine
-  make_base
-  build_image
+  if [ "${GOSSIP_BUILD:-yes}" = yes ]; then make_base; build_image; fi
   run_compose
   say "image size: $(docker image inspect --format '{{.Size}}' "$GOSSIP_IMAGE" | awk '{printf "%.2f GB", $1 / 1e9}')"
   say "all four nodes finished"
