@@ -1,7 +1,7 @@
 """The container files: what they promise on paper, and the run itself where an engine has the image.
 
-`deploy/try-compose.sh` makes an engine, the image and the run from nothing; here only its last part is repeated, because
-a build takes minutes and downloads.
+`deploy/try-compose.sh` makes an engine, the image and the run from nothing; here only its last part is repeated,
+because a build takes minutes and downloads.
 """
 
 from __future__ import annotations
