@@ -66,6 +66,7 @@ class Edges:
         self._on_event = on_event
         self._current: dict[PeerId, Stream] = {}
         self._all: set[Stream] = set()  # those, and the ones that are not known yet or on their way out
+        self._given_up: set[PeerId] = set()  # dialled no more
         self._epochs: dict[PeerId, int] = {}  # the newest heard
         self._none_left = asyncio.Event()
         self._none_left.set()
@@ -95,8 +96,10 @@ class Edges:
         if stream is None or not stream.send(message):
             self.counters["unsent"] += 1
 
-    def close(self, peer: PeerId, reason: str) -> None:
-        """End the stream to `peer` after what was sent; it is dialled again."""
+    def close(self, peer: PeerId, reason: str, retry: bool) -> None:
+        """End the stream to `peer` after what was sent; it is dialled again if `retry`."""
+        if not retry:
+            self._given_up.add(peer)
         LOG.warning("%s: stream to %s closed: %s", self._peer, peer, reason)
         if peer in self._current:
             self._current[peer].close(reason)
@@ -111,10 +114,10 @@ class Edges:
 
     # ---- dialling and answering
     async def keep_dialled(self, peer: PeerId) -> None:
-        """Dial `peer` until we go."""
+        """Dial `peer` until we go, or give it up."""
         backoff = Backoff(f"{self._network.seed}/{self._peer}/{peer}")
         before = ""
-        while not self.closing.is_set():
+        while not self.closing.is_set() and peer not in self._given_up:
             self.counters["dials"] += 1
             heard, reason = await self._dial(peer)
             if heard:

@@ -246,8 +246,8 @@ class GrpcNode:
                 self._spawn(self._train(effect))
             case Send(to=to, message=message):
                 self._edges.send(to, message)
-            case Close(peer=peer, reason=reason):
-                self._edges.close(peer, reason)
+            case Close(peer=peer, reason=reason, retry=retry):
+                self._edges.close(peer, reason, retry)
             case Mixed():
                 self._report(effect)
             case Persist(round=r, shared=shared):

@@ -58,7 +58,7 @@ class Stream:
         self.carried_payload = False  # something beyond hello and bye was heard
         self.bytes_sent = 0
         self.bytes_received = 0
-        self.reason = "closed by the other end"  # of the end
+        self.reason = "ended at the other end"  # of the end
         self._carrier, self._half_close = carrier, half_close
         self._assembler = Assembler(within)
         self._on_message, self._on_bad = on_message, on_bad
@@ -140,4 +140,4 @@ def why(error: BaseException) -> str:
     """An error of gRPC in a few words."""
     if isinstance(error, grpc.aio.AioRpcError):
         return f"{error.code().name.lower().replace('_', ' ')}: {error.details()}"
-    return str(error) or type(error).__name__
+    return "no connection in time" if isinstance(error, TimeoutError) else "the connection broke"

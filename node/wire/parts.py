@@ -1,8 +1,8 @@
 """The frame of one part of a payload, written and read by hand: one copy of the data, not the generated class's four.
 
 Frames of parts are nearly all bytes that a node sends: 0.10 instead of 0.42 CPU-ms/MB to write, and 1.0 instead of 2.3
-to read, nearly all of it the first touch of the buffer (2-core CI machine). All else goes through the generated classes,
-and so does any frame that is not laid out as `encode_part` does it; tests hold both functions to those classes.
+to read, nearly all of it the first touch of the buffer (2-core CI machine). All else goes through the generated
+classes, and so does a frame that is not laid out as `encode_part` does it; tests hold both functions to those classes.
 """
 
 from __future__ import annotations

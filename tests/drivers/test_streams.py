@@ -71,7 +71,7 @@ def test_what_was_sent_before_the_end_arrives_at_both_ends(size: int) -> None:
 
     a, b = asyncio.run(talk())
 
-    assert (a.stream.reason, b.stream.reason) == ("done", "closed by the other end")
+    assert (a.stream.reason, b.stream.reason) == ("done", "ended at the other end")
     assert (
         a.stream.bytes_sent
         == b.stream.bytes_received

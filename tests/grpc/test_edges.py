@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 import pytest
 
+from node.core.events import Close
 from node.core.members import Liveness
 from node.core.messages import PROTOCOL_VERSION, Bye, Channel, Hello, Message, Snapshot, Update
 from node.drivers.simulation import Simulation
@@ -139,6 +140,27 @@ def test_a_neighbour_with_another_base_is_refused_with_the_reason_at_both_ends()
         assert "aaaa" in member.reason
         assert "bbbb" in member.reason
         assert peers[peer].round == 3  # it did its rounds alone
+
+
+@pytest.mark.parametrize(("retry", "streams"), [(True, 2), (False, 1)])
+def test_a_closed_stream_is_dialled_again_only_if_the_peer_says_so(retry: bool, streams: int) -> None:
+    gate = Gate(round=2, arrivals=2)
+    peers = peers_on(PAIR)
+
+    async def over_sockets() -> int:
+        async with Cluster(peers, {p: Steps(p, gate.step) for p in peers}) as cluster:
+            work = asyncio.create_task(cluster.run())
+            await asyncio.to_thread(gate.all_here.wait)
+            node = cluster.nodes["p00"]
+            node._carry_out(Close("p01", "a test says so", retry))
+            await until(lambda: peers["p00"].members.by_id["p01"].state is Liveness.DOWN)
+            if retry:
+                await until(lambda: peers["p00"].members.by_id["p01"].state is Liveness.ALIVE)
+            gate.open()
+            await work
+            return node.counters["streams"]
+
+    assert run(over_sockets()) == streams
 
 
 async def talk(address: str, *messages: Message | bytes) -> list[Message]:
