@@ -15,9 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from node.learn.first_token import FirstTokenOnly
 from node.learn.texts import Batch, Texts
 
 GROUP = 32  # texts computed together; fixed groups by length, so that the same text always gets the same bits
+UNFIT = (RuntimeError, TypeError, KeyError, AttributeError, ValueError, IndexError)  # another kind of model
 TOLERANCE = 1e-3  # of the largest logit, when a replay is compared with the plain path
 
 
@@ -35,6 +37,7 @@ class Prefix:
         self._replayed: Tensor | None = None
         self._captured: Tensor | None = None
         self._capturing = False
+        self._shortened: FirstTokenOnly | None = None
         for index, layer in enumerate(layers):
             last = index == len(layers) - 1
             layer.forward = self._taught(layer.forward, last)
@@ -68,14 +71,36 @@ class Prefix:
     def replay(self, ids: Tensor, mask: Tensor, hidden: Tensor) -> Any:
         """The model's output where the prefix answers with `hidden` (b, t, h)."""
         self._replayed = hidden
+        self._shorten(True)
         try:
             return self._model(input_ids=ids, attention_mask=mask, use_cache=False)
         finally:
             self._replayed = None
+            self._shorten(False)
+
+    def shorten(self, layer: nn.Module) -> None:
+        """From now on replay `layer`, the model's last one, for the first token only."""
+        self._shortened = FirstTokenOnly(layer, self._tuple)
+
+    def lengthen(self) -> None:
+        """Take `shorten` back."""
+        if self._shortened is not None:
+            self._shortened.release()
+            self._shortened = None
+
+    def _shorten(self, on: bool) -> None:
+        if self._shortened is not None:
+            self._shortened.on = on
 
 
-def find_prefix(model: nn.Module, trainable: Iterable[str], probe: Batch) -> tuple[Prefix | None, str]:
-    """The prefix of a model whose trainable parameters have these names, or None and the reason."""
+def find_prefix(
+    model: nn.Module, trainable: Iterable[str], probe: Batch, shorten: bool = True
+) -> tuple[Prefix | None, str]:
+    """The prefix of a model whose trainable parameters have these names, or None and the reason.
+
+    Args:
+        shorten: whether the last layer may be replayed for the first token only, where nothing else is read.
+    """
     layers, first = _layers_below(model, list(trainable))
     if first == 0:
         return None, "no frozen layer lies below the first adapter"
@@ -88,12 +113,32 @@ def find_prefix(model: nn.Module, trainable: Iterable[str], probe: Batch) -> tup
         with torch.no_grad():
             plain = model(input_ids=probe.ids, attention_mask=probe.mask, use_cache=False).logits
             replayed = prefix.replay(probe.ids, probe.mask, prefix.hidden(probe.ids, probe.mask)).logits
-    except (RuntimeError, TypeError, KeyError, AttributeError, ValueError) as error:
+    except UNFIT as error:
         return None, f"the model's layers cannot be replayed ({type(error).__name__})"
-    real = probe.mask.bool() if plain.dim() == 3 else slice(None)
-    if not torch.allclose(plain[real], replayed[real], atol=TOLERANCE * float(plain.abs().max()), rtol=0.0):
+    if not _alike(plain, replayed, probe):
         return None, "the model's layers hand on more than hidden states"
-    return prefix, f"{first} of {len(layers)} layers"
+    short = shorten and plain.dim() == 2 and first < len(layers) and _can_shorten(prefix, layers[-1], plain, probe)
+    return prefix, f"{first} of {len(layers)} layers{', the last one for the first token only' if short else ''}"
+
+
+def _can_shorten(prefix: Prefix, last: nn.Module, plain: Tensor, probe: Batch) -> bool:
+    """Whether the logits are the same with the last layer shortened; if not, it is as it was."""
+    prefix.shorten(last)
+    try:
+        with torch.no_grad():
+            shortened = prefix.replay(probe.ids, probe.mask, prefix.hidden(probe.ids, probe.mask)).logits
+    except UNFIT:
+        shortened = None
+    if shortened is None or not _alike(plain, shortened, probe):
+        prefix.lengthen()
+        return False
+    return True
+
+
+def _alike(plain: Tensor, other: Tensor, probe: Batch) -> bool:
+    """Equal logits up to rounding, where the texts are not padded."""
+    real = probe.mask.bool() if plain.dim() == 3 else slice(None)
+    return torch.allclose(plain[real], other[real], atol=TOLERANCE * float(plain.abs().max()), rtol=0.0)
 
 
 def _layers_below(model: nn.Module, trainable: list[str]) -> tuple[list[nn.Module], int]:

@@ -41,11 +41,27 @@ def test_the_layers_below_really_answer_from_memory(settings: LearnSettings) -> 
     layers = node.adapter.model.bert.encoder.layer
     calls = []
     for layer in layers:
-        layer.attention.register_forward_hook(lambda module, *_: calls.append(module))
+        layer.intermediate.register_forward_hook(lambda module, *_: calls.append(module))
 
     node.trainer.train(40, node.shared)
 
-    assert set(calls) == {layers[2].attention}
+    assert set(calls) == {layers[2].intermediate}
+
+
+def test_the_last_layer_is_computed_for_the_first_token_only(settings: LearnSettings) -> None:
+    node = _with(settings, "on")
+    tokens = []
+    last = node.adapter.model.bert.encoder.layer[-1]
+    last.intermediate.register_forward_hook(lambda module, given, out: tokens.append(out.shape[1]))
+
+    node.trainer.train(0, node.shared)
+
+    assert node.prefix.startswith("on: 2 of 3 layers, the last one for the first token only")
+    assert set(tokens) == {1}
+
+
+def test_every_token_is_computed_where_each_one_counts(causal: LearnSettings) -> None:
+    assert "first token" not in _with(causal, "on").prefix
 
 
 def test_a_text_has_the_same_bits_whichever_batch_asks_first(settings: LearnSettings) -> None:
