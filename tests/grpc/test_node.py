@@ -14,10 +14,11 @@ import torch
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from node.core.members import Liveness
-from node.core.peer import GossipPeer, PeerConfig
+from node.core.peer import GossipPeer, PeerConfig, Phase
 from node.drivers.checkpoint import CheckpointStore
 from node.drivers.edges import Network
 from node.drivers.grpc import GrpcNode, RoundReport
+from node.drivers.streams import DRAIN
 from node.errors import ConfigError
 from node.gossip.dpsgd import dpsgd
 from node.graph.weights import row_of
@@ -128,7 +129,8 @@ def test_leaving_in_the_middle_of_a_step_keeps_the_last_mixed_state(tmp_path: Pa
             work = asyncio.create_task(cluster.run())
             await asyncio.to_thread(stuck.reached.wait)
             cluster.nodes[P01].stop()
-            return await work
+            async with asyncio.timeout(DRAIN):  # p00 ends the stream when it hears that p01 leaves
+                return await work
 
     final = run(over_sockets())
 
@@ -142,6 +144,28 @@ def test_leaving_in_the_middle_of_a_step_keeps_the_last_mixed_state(tmp_path: Pa
     assert peers[P00].members.by_id[P01].state is Liveness.DOWN
     assert peers[P00].members.by_id[P01].reason == "leaving"
     assert peers[P00].round == 5  # it went on without
+
+
+def test_leaving_between_training_and_mixing_keeps_the_state_before_that_training(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path)
+    slow = Waiting(P00, at=2)
+    peers = peers_on(PAIR, rounds=5)
+
+    async def over_sockets() -> None:
+        async with Cluster(peers, {P00: slow}, settings={P01: {"store": store}}) as cluster:
+            work = asyncio.create_task(cluster.run())
+            while peers[P01].round < 2 or peers[P01].phase is not Phase.EXCHANGING:
+                await asyncio.sleep(0)
+            cluster.nodes[P01].stop()
+            slow.stopped.set()
+            await work
+
+    run(over_sockets())
+
+    saved = store.load()
+    assert saved is not None
+    assert saved.round == 2
+    assert saved.private == {"rounds": [0, 1]}
 
 
 def run_rounds(rounds: int) -> dict[PeerId, Shared]:
@@ -232,6 +256,7 @@ def test_what_training_raises_comes_out_of_run_and_neighbours_go_on() -> None:
     survivor, failed = run(over_sockets())
 
     assert isinstance(failed, ArithmeticError)
+    assert peers[P00].members.by_id[P01].reason == "leaving"  # it was told, and did not wait
     assert peers[P00].round == 4
     assert survivor.keys() == {"theta"}
 
