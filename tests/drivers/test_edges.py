@@ -78,3 +78,15 @@ def test_an_older_process_does_not_disturb_the_newer_one() -> None:
     assert [type(event).__name__ for event in events] == ["PeerUp", "Received"]
     assert new.send(Bye(0, "finished"))
     assert node.counters["refused"] == 1
+
+
+def test_a_stream_is_closed_when_the_other_end_leaves_but_not_when_it_has_finished() -> None:
+    node, _ = edges()
+    stream = answered(node)
+    node._on_message(stream, hello(1))
+
+    node._on_message(stream, Bye(3, "finished"))
+    assert stream.send(Bye(3, "finished"))
+
+    node._on_message(stream, Bye(3, "leaving"))
+    assert not stream.send(Bye(3, "finished"))

@@ -129,7 +129,7 @@ def test_leaving_in_the_middle_of_a_step_keeps_the_last_mixed_state(tmp_path: Pa
             work = asyncio.create_task(cluster.run())
             await asyncio.to_thread(stuck.reached.wait)
             cluster.nodes[P01].stop()
-            async with asyncio.timeout(DRAIN):  # p00 ends the stream when it hears that p01 leaves
+            async with asyncio.timeout(DRAIN):
                 return await work
 
     final = run(over_sockets())
