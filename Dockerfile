@@ -38,8 +38,8 @@ COPY node node
 RUN /opt/gossip/bin/pip install --no-compile --no-deps . \
  && cp monitor.py /opt/gossip/bin/monitor.py \
  && /opt/gossip/bin/pip uninstall --yes pip \
- && /opt/gossip/bin/python -m compileall -qq -j 0 /opt/gossip/lib \
-  || true  # some packages carry templates that are no valid Python
+ && (/opt/gossip/bin/python -m compileall -qq -j 0 /opt/gossip/lib || true)
+# "|| true": some packages carry templates that are no valid Python.
 
 FROM ${BASE_IMAGE}
 # torch asks for a user name, so the user has an entry; /runs is his, and a new named volume takes over its owner.
@@ -52,6 +52,6 @@ WORKDIR /runs
 VOLUME /runs
 EXPOSE 7000
 # GOSSIP_HEALTH: the address of this node in the topology file.
-HEALTHCHECK --interval=10s --timeout=8s --start-period=90s --retries=3 CMD gossip health "$GOSSIP_HEALTH"
+HEALTHCHECK --interval=15s --timeout=14s --start-period=180s --retries=3 CMD gossip health "$GOSSIP_HEALTH"
 ENTRYPOINT ["gossip"]
 CMD ["--help"]
