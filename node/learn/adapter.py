@@ -51,6 +51,8 @@ class Adapter:
         self.settings = settings
         self.peft_model = model
         self.model: Any = model.base_model.model  # the transformers model with LoRA layers inside: what we call
+        if base.bf16:
+            self.model.forward = torch.autocast("cpu", torch.bfloat16)(self.model.forward)
         self.schema = Schema.of({name: p.shape for name, p in parameters.items()})
         self.theta = torch.empty(self.schema.d)
         self.grad = torch.zeros(self.schema.d)

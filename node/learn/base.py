@@ -44,6 +44,7 @@ class Base:
     fresh: frozenset[str]
     digest: str  # sha256 hex, see `weights_digest`
     tokenizer_digest: str
+    bf16: bool = False  # whether the frozen weights are held, and passes computed, in bfloat16
 
 
 def open_base(name: str, task: Task = "classification", labels: tuple[str, ...] = (), *, bf16: bool = False) -> Base:
@@ -74,9 +75,17 @@ def open_base(name: str, task: Task = "classification", labels: tuple[str, ...] 
     model.config.pad_token_id = tokenizer.pad_token_id
     _draw_missing(model, fresh)
     model.eval().requires_grad_(False)
-    digest = weights_digest({n: p for n, p in model.named_parameters() if n not in fresh})
     return Base(
-        name, hub_name, task, tuple(labels), model, tokenizer, fresh, digest, digest_of(_vocabulary_lines(tokenizer))
+        name=name,
+        hub_name=hub_name,
+        task=task,
+        labels=tuple(labels),
+        model=model,
+        tokenizer=tokenizer,
+        fresh=fresh,
+        digest=weights_digest({n: p for n, p in model.named_parameters() if n not in fresh}),
+        tokenizer_digest=digest_of(_vocabulary_lines(tokenizer)),
+        bf16=bf16,
     )
 
 

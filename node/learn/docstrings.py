@@ -70,7 +70,7 @@ def load() -> Corpus:
 
 @contextlib.contextmanager
 def _no_collection() -> Iterator[None]:
-    """Garbage collection off: beside an imported torch it walks a large heap again and again (21 s, not 4, in a test)."""
+    """Garbage collection off: beside an imported torch it walks a large heap again and again (21 s, not 4)."""
     enabled = gc.isenabled()
     gc.disable()
     try:

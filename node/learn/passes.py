@@ -5,7 +5,6 @@ Decides nothing about training. A `Reader` ties an adapter to some texts; severa
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 
 import torch
@@ -20,22 +19,19 @@ from node.learn.texts import IGNORED, Texts
 class Reader:
     """Loss and hits of an adapted model on some texts."""
 
-    def __init__(self, adapter: Adapter, texts: Texts, remembered: Remembered | None, bf16: bool = False) -> None:
+    def __init__(self, adapter: Adapter, texts: Texts, remembered: Remembered | None) -> None:
         self.adapter = adapter
         self.texts = texts
         self.remembered = remembered
-        self._bf16 = bf16
 
     def logits(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         """logits (b, c) with labels (b,), or (b, t, vocabulary) with next tokens (b, t)."""
         device = self.adapter.theta.device
         batch = self.texts.batch(indices).to(device)
-        precision = torch.autocast(device.type, torch.bfloat16) if self._bf16 else contextlib.nullcontext()
-        with precision:
-            if self.remembered is not None and self.adapter.prefix is not None:
-                out = self.adapter.prefix.replay(batch.ids, batch.mask, self.remembered.hidden(indices))
-            else:
-                out = self.adapter.model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False)
+        if self.remembered is not None and self.adapter.prefix is not None:
+            out = self.adapter.prefix.replay(batch.ids, batch.mask, self.remembered.hidden(indices))
+        else:
+            out = self.adapter.model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False)
         return out.logits.float(), batch.targets
 
     def loss(self, indices: Sequence[int]) -> Tensor:

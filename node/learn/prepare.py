@@ -105,7 +105,7 @@ def open_learner(settings: LearnSettings, base: Base, peer: str = "") -> Learner
     train = encode(base.tokenizer, corpus.train, settings.train.sequence_len)
     test = encode(base.tokenizer, corpus.test, settings.train.sequence_len) if corpus.test else None
     reason = _find_prefix(settings.train, adapter, [texts for texts in (train, test) if texts is not None])
-    readers = [_reader(adapter, texts, settings.train) if texts is not None else None for texts in (train, test)]
+    readers = [_reader(adapter, texts) if texts is not None else None for texts in (train, test)]
     assert readers[0] is not None
     return Learner(settings, adapter, corpus, readers[0], readers[1], reason)
 
@@ -129,7 +129,7 @@ def prepare(
     own = _own_texts(learner, index, nodes)
     train = learner.train
     if not shared:
-        train = _reader(learner.adapter, train.texts, settings.train, [int(i) for i in own])
+        train = _reader(learner.adapter, train.texts, [int(i) for i in own])
     trainer = LocalTrainer(
         train, own, learner.test, settings.train, seed=settings.seed, stream=peer, moments=settings.moments
     )
@@ -178,7 +178,8 @@ def _find_prefix(train: TrainSettings, adapter: Adapter, texts: Sequence[Texts])
     if train.prefix_cache == "off":
         return "off: as set"
     probe = texts[0].batch(range(min(2, len(texts[0])))).to(adapter.theta.device)
-    prefix, reason = find_prefix(adapter.model, [e.name for e in adapter.schema.entries], probe)
+    names = [e.name for e in adapter.schema.entries]
+    prefix, reason = find_prefix(adapter.model, names, probe, shorten=adapter.settings.dropout == 0.0)
     if prefix is not None:
         hidden = prefix.hidden(probe.ids, probe.mask)
         needed = sum(bytes_needed(t, hidden.shape[-1], hidden.element_size()) for t in texts)
@@ -194,7 +195,7 @@ def _find_prefix(train: TrainSettings, adapter: Adapter, texts: Sequence[Texts])
     return f"on: {reason}" if prefix is not None else f"off: {reason}"
 
 
-def _reader(adapter: Adapter, texts: Texts, train: TrainSettings, only: Sequence[int] | None = None) -> Reader:
+def _reader(adapter: Adapter, texts: Texts, only: Sequence[int] | None = None) -> Reader:
     prefix = adapter.prefix
     remembered = None if prefix is None else Remembered(prefix, texts, adapter.theta.device, only)
-    return Reader(adapter, texts, remembered, train.bf16)
+    return Reader(adapter, texts, remembered)

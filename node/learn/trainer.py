@@ -42,9 +42,11 @@ class TrainSettings:
     sequence_len: int = 32  # tokens; longer texts are cut
     weight_decay: float = 0.0
     beta1: float = 0.9
-    beta2: float = 0.999
+    beta2: float = 0.99  # shorter memory than the usual 0.999: a run has a hundred steps, not thousands
+    delayed: bool = True  # see node.learn.adamw; changes a lone learner by one step of lag
     schedule: Schedule = "constant"  # linear: the rate falls to 0 at the last round
     rounds: int = 80  # where a linear schedule ends
+    warmup: int = 0  # rounds over which the learning rate grows to its full value
     bf16: bool = False
     prefix_cache: PrefixCache = "auto"
     prefix_cache_limit: int = 1 << 30  # bytes
@@ -59,11 +61,12 @@ class TrainSettings:
             raise ConfigError(f"train.sequence_len: {self.sequence_len} seen, 2 or more tokens wanted")
 
     def optimizer(self) -> AdamWSettings:
-        return AdamWSettings(self.learning_rate, self.weight_decay, self.beta1, self.beta2)
+        return AdamWSettings(self.learning_rate, self.weight_decay, self.beta1, self.beta2, delayed=self.delayed)
 
     def rate(self, round: int) -> float:
         """What the learning rate is multiplied with in this round (0 is the first)."""
-        return 1.0 if self.schedule == "constant" else max(0.0, 1.0 - round / self.rounds)
+        grown = min(1.0, (round + 1) / (self.warmup + 1))
+        return grown * (1.0 if self.schedule == "constant" else max(0.0, 1.0 - round / self.rounds))
 
 
 class LocalTrainer:

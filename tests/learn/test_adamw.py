@@ -38,6 +38,22 @@ def test_rounds_of_any_length_agree_with_torch(seed: int, weight_decay: float, s
     torch.testing.assert_close(theta, twin.steps(start, grads, 3e-2, weight_decay), atol=2e-5, rtol=2e-5)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_delayed_gradient_moves_theta_one_step_later(seed: int) -> None:
+    """The first gradient moves theta at once and again in the second step; the last one not yet."""
+    generator = torch.Generator().manual_seed(seed)
+    start = torch.randn(20, generator=generator)
+    grads = [torch.randn(20, generator=generator) for _ in range(9)]
+
+    theta = start.clone()
+    optimizer = AdamW(AdamWSettings(1e-2, delayed=True), no_moments(20))
+    for grad in grads:
+        optimizer.step(theta, grad)
+
+    first = twin.steps(start, grads[:1], 1e-2, 0.0)
+    torch.testing.assert_close(theta, twin.steps(first, grads[:-1], 1e-2, 0.0), atol=1e-5, rtol=1e-5)
+
+
 def test_the_average_of_equal_channels_changes_nothing() -> None:
     """What consensus over moments needs: a form in which the mean of equals is the same optimizer."""
     optimizer = AdamW(AdamWSettings(0.1), no_moments(3))

@@ -41,6 +41,18 @@ def test_a_causal_language_model_learns_its_blocks(causal: LearnSettings) -> Non
     assert node.classes == ()
 
 
+def test_a_base_in_half_precision_trains_an_adapter_in_full(settings: LearnSettings) -> None:
+    node = _node(replace(settings, train=replace(settings.train, bf16=True)))
+
+    end = run(node, 60)
+
+    assert node.prefix.startswith("on: ")
+    assert node.adapter.model.bert.embeddings.word_embeddings.weight.dtype == torch.bfloat16
+    assert end["theta"].dtype == torch.float32
+    assert node.trainer.evaluate(end)["loss"] < node.trainer.evaluate(node.shared)["loss"] - 0.1
+    assert node.digests["base_model"] == _node(settings).digests["base_model"]
+
+
 @pytest.mark.parametrize("moments", [True, False])
 @pytest.mark.parametrize("dropout", [0.0, 0.2])
 def test_a_restored_trainer_goes_on_with_the_same_bits(settings: LearnSettings, moments: bool, dropout: float) -> None:
@@ -144,10 +156,16 @@ def test_nodes_start_alike_and_say_what_they_are_made_of(settings: LearnSettings
 
 
 def test_a_linear_schedule_ends_at_zero() -> None:
-    settings = TrainSettings(schedule="linear", rounds=4)
+    settings = TrainSettings(schedule="linear", rounds=4, warmup=0)
 
     assert [settings.rate(round) for round in range(5)] == [1.0, 0.75, 0.5, 0.25, 0.0]
-    assert TrainSettings(rounds=4).rate(3) == 1.0
+    assert TrainSettings(schedule="constant").rate(3) == 1.0
+
+
+def test_a_warm_up_grows_in_equal_steps() -> None:
+    settings = TrainSettings(schedule="constant", warmup=3)
+
+    assert [settings.rate(round) for round in range(5)] == [0.25, 0.5, 0.75, 1.0, 1.0]
 
 
 @pytest.mark.parametrize("name", ["learning_rate", "micro_batch_size", "local_steps", "rounds"])
