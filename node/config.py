@@ -26,6 +26,7 @@ __all__ = [
     "EMBEDDED",
     "MIXINGS",
     "NodeConfig",
+    "anchored",
     "check_config",
     "config_text",
     "labels_of",
@@ -52,7 +53,7 @@ def load_node_config(path: str | Path) -> NodeConfig:
         ConfigError: one line; with several problems a summary line, then one line each.
     """
     config = check_config(read_yaml(path), str(path))
-    return _anchored(config, Path(path).resolve().parent)
+    return anchored(config, Path(path).resolve().parent)
 
 
 def check_config(data: Any, source: str) -> NodeConfig:
@@ -111,7 +112,7 @@ def resolve(name: str) -> Callable[..., Any]:
     return found
 
 
-def _anchored(config: NodeConfig, folder: Path) -> NodeConfig:
+def anchored(config: NodeConfig, folder: Path) -> NodeConfig:
     """Relative paths, taken from `folder`, become absolute: the file as run must mean the same from anywhere."""
     gossip, labels = config.gossip, config.labels
     if gossip.topology is not None:

@@ -120,6 +120,9 @@ class LoraConfig(Settings):
     layers: Layers | None = Field(
         default=None, description="adapters on these layers only; the last few allow a prefix cache"
     )
+    modules_to_save: Annotated[tuple[Name, ...], Field(strict=False)] = Field(
+        default=(), description="trained whole, beside the head: e.g. [pooler]"
+    )
 
 
 class TrainConfig(Settings):
@@ -140,6 +143,20 @@ class TrainConfig(Settings):
     optimizer: Literal["adamw"] = Field(default="adamw", description="SGD failed on LoRA factors where AdamW worked")
     lr_scheduler: Literal["constant", "linear"] = Field(
         default="constant", description="linear: down to 0 at the last round"
+    )
+    warmup_rounds: int = Field(
+        default=0, ge=0, le=10**9, description="over which the learning rate grows to its full value"
+    )
+    adam_beta1: float = Field(default=0.9, ge=0, lt=1, description="memory of the mean gradient")
+    adam_beta2: float = Field(
+        default=0.99,
+        ge=0,
+        lt=1,
+        description="memory of its square; 0.999 is for thousands of steps, a run here has hundreds",
+    )
+    delayed_gradient: bool = Field(
+        default=True,
+        description="with shared moments: a gradient moves nothing before it was mixed; worth 2 to 3 points",
     )
     weight_decay: float = Field(default=0.0, ge=0, le=1, description="decoupled, as in AdamW")
     eval_every: int = Field(

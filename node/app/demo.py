@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from node.app import launcher
-from node.app.processes import end
-from node.app.run_folder import RunFolder, read_json
+from node.app.run_folder import RunFolder, make_folder, read_json
 from node.config import NodeConfig, check_config, write_yaml
 from node.errors import ConfigError, GossipError
 from node.graph.topology import Topology
@@ -25,6 +24,7 @@ from node.observe.sketch import from_bytes
 from node.yaml_files import to_yaml, write_text
 
 NODES = 4
+ROUNDS = 120
 FIRST_PORT = 7001
 ALONE, POOLED = "alone", "pooled"  # folders of the learners that do not gossip
 SENTENCES = (
@@ -45,7 +45,7 @@ class DemoPlan:
     seed: int = 0
     mixing: str = "moments"  # one of MIXINGS
     partition: str = "class"  # class, iid, or dirichlet:ALPHA
-    rounds: int = 80
+    rounds: int = ROUNDS
 
     def config(self, output_dir: Path) -> NodeConfig:
         """The node file of this demo.
@@ -65,8 +65,22 @@ class DemoPlan:
                 "datasets": [{"path": "stdlib-docstrings"}],
                 "output_dir": str(output_dir),
                 "partition": partition,
-                "lora": {"r": 8, "alpha": 16.0, "target_modules": ["query", "value"], "layers": [4, 5]},
-                "train": {"learning_rate": 5e-3, "micro_batch_size": 16, "local_steps": 1, "eval_every": 8},
+                "lora": {
+                    "r": 8,
+                    "alpha": 16.0,
+                    "target_modules": ["query", "value"],
+                    "layers": [5],
+                    "modules_to_save": ["pooler"],
+                },
+                "train": {
+                    "learning_rate": 7e-3,
+                    "lr_scheduler": "linear",
+                    "warmup_rounds": self.rounds // 10,
+                    "micro_batch_size": 16,
+                    "local_steps": 1,
+                    "sequence_len": 16,
+                    "eval_every": 8,
+                },
                 "gossip": {"rounds": self.rounds, "mixing": rule, "moments": moments, "topology": "topology.yaml"},
                 "seed": self.seed,
                 "checkpoint_every": 20,
@@ -82,7 +96,9 @@ def prepare(plan: DemoPlan, path: Path) -> RunFolder:
     nodes = {f"n{i}": f"127.0.0.1:{port}" for i, port in enumerate(ports)}
     edges = [["n0", "n1"], ["n1", "n2"], ["n2", "n3"], ["n3", "n0"]]
     run = RunFolder(path)
-    path.mkdir(parents=True)
+    if path.exists():
+        raise ConfigError(f"--run {path}: exists already, and is left as it is; wanted a new folder")
+    make_folder(path, "name another by --run")
     write_yaml(run.config, config)
     write_text(run.topology, to_yaml({"nodes": nodes, "edges": edges}))
     return run
@@ -100,7 +116,7 @@ def execute(run: RunFolder, topology: Topology, progress: Progress) -> dict[str,
     try:
         states = launcher.follow(run, names, server, progress)
     except KeyboardInterrupt:
-        end((run.node(name) for name in names), grace=30.0)
+        launcher.stop(run, names)
         raise
     failed = [f"{name}: {s.message}" for name, s in states.items() if s.phase != "finished"]
     if failed:

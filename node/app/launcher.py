@@ -6,6 +6,7 @@ No pipe, socket or parent ties a node to its launcher: started again, the launch
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,13 +14,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from node.app.processes import ENDED, ProcessState, state_of
-from node.app.run_folder import RunFolder, write_json
+from node.app.processes import ENDED, ProcessState, announce, end, running, state_of
+from node.app.run_folder import NodeFolder, RunFolder, read_json, write_json
 from node.errors import BadMessage
 from node.observe.records import RoundRecord, from_line
 
 POLL = 0.2  # seconds between two looks at the files
 TAIL = 64 * 1024  # bytes; more than one line of records.jsonl
+GRACE = 60.0  # seconds that a node has to write its checkpoint
 
 
 def start(run: RunFolder, jobs: Sequence[Mapping[str, Any]], threads: int) -> subprocess.Popen[bytes]:
@@ -32,8 +34,8 @@ def start(run: RunFolder, jobs: Sequence[Mapping[str, Any]], threads: int) -> su
     for job in jobs:
         run.node(job["name"]).state.unlink(missing_ok=True)
     environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
-    with run.launcher_log.open("ab") as log:
-        return subprocess.Popen(
+    with run.server.log.open("ab") as log:
+        server = subprocess.Popen(
             [sys.executable, "-m", "node.app.forkserver", str(run.path)],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -41,6 +43,8 @@ def start(run: RunFolder, jobs: Sequence[Mapping[str, Any]], threads: int) -> su
             start_new_session=True,
             env=environment,
         )
+    announce(run.server, "running", pid=server.pid)
+    return server
 
 
 def follow(
@@ -50,6 +54,8 @@ def follow(
     progress: Callable[[Mapping[str, RoundRecord | None]], None] = lambda rounds: None,
 ) -> dict[str, ProcessState]:
     """Wait until every process has ended; their last states.
+
+    Where one finds its settings wrong, the others are ended, too: they would wait for it.
 
     Args:
         progress: is told the newest record of each name, a few times a second.
@@ -65,7 +71,14 @@ def follow(
             return ended
         if gone and all(s is None or s.phase in ENDED for s in states.values()):
             return {name: s or _never_started(run, server.returncode) for name, s in states.items()}
+        if any(s.exit_code == 2 for s in ended.values()):
+            stop(run, names)
         time.sleep(POLL)
+
+
+def stop(run: RunFolder, names: Iterable[str], grace: float = GRACE) -> list[NodeFolder]:
+    """Ask the processes of `names` to end, also those that have not said yet who they are; see `processes.end`."""
+    return end([run.server, *(run.node(name) for name in names)], grace)
 
 
 def newest_record(path: Path) -> RoundRecord | None:
@@ -86,6 +99,14 @@ def last_line(path: Path) -> str:
     return next((line.strip() for line in reversed(lines) if line.strip()), f"{path} is empty")
 
 
+def starting(run: RunFolder) -> set[str]:
+    """Who is about to come up: a living fork server has the job, and nobody has said anything of it yet."""
+    plan = read_json(run.jobs) if running(run.server) is not None else None
+    return {job["name"] for job in (plan or {"jobs": ()})["jobs"] if state_of(run.node(job["name"])) is None}
+
+
 def _never_started(run: RunFolder, code: int | None) -> ProcessState:
-    message = last_line(run.launcher_log)
+    if code == -signal.SIGTERM:
+        return ProcessState(phase="stopped", pid=0, created=0.0, exit_code=0, message="before it was up")
+    message = last_line(run.server.log)
     return ProcessState(phase="failed", pid=0, created=0.0, exit_code=code or 1, message=message)

@@ -33,6 +33,10 @@ class Bench:
     learner: Learner
     rounds: int
 
+    def plain(self) -> LearnSettings:
+        """The settings with AdamW as everybody knows it: a delayed gradient only helps those who mix."""
+        return replace(self.settings, train=replace(self.settings.train, delayed=False))
+
 
 def run_alone(bench: Bench, folder: NodeFolder, nodes: Sequence[str], sentences: Sequence[str]) -> None:
     """Train each node's share alone, then average their adapters once.
@@ -44,7 +48,7 @@ def run_alone(bench: Bench, folder: NodeFolder, nodes: Sequence[str], sentences:
     isolated, ceilings = {}, {}
     with _Progress(folder, bench.rounds) as progress:
         for index, node in enumerate(nodes):
-            one = prepare(bench.settings, bench.base, peer=node, index=index, nodes=len(nodes), learner=bench.learner)
+            one = prepare(bench.plain(), bench.base, peer=node, index=index, nodes=len(nodes), learner=bench.learner)
             thetas.append(_train(one, bench.rounds, progress))
             isolated[node] = _accuracy(one, thetas[-1])
             ceilings[node] = ceiling(bench.learner, one)
@@ -66,7 +70,7 @@ def run_pooled(bench: Bench, folder: NodeFolder, rates: Sequence[float]) -> None
     result = {}
     with _Progress(folder, bench.rounds) as progress:
         for name, times, rate in (("centralised", 1, rates[0]), ("centralised_4x", TIMES_BATCH, rates[1])):
-            train = bench.settings.train
+            train = bench.plain().train
             train = replace(train, micro_batch_size=times * train.micro_batch_size, learning_rate=rate)
             settings = replace(bench.settings, train=train, partition=PartitionSettings("none"))
             one = prepare(settings, bench.base, peer="pooled", index=0, nodes=1, learner=bench.learner)

@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from node.app.jobs import Warm
 from node.app.model_card import CardFacts, model_card
 from node.app.predict import predict
-from node.app.processes import announce
+from node.app.processes import announce, interruptible
 from node.app.recorder import Recorder
 from node.app.run_folder import RunFolder, write_json
 from node.app.settings import mixing_of, peer_config
 from node.app.status import StatusBoard
+from node.app.warm import Warm
 from node.core.peer import GossipPeer
 from node.drivers.checkpoint import Checkpoint, CheckpointStore
 from node.drivers.edges import Network
@@ -52,12 +51,7 @@ class Node:
         self, run: RunFolder, warm: Warm, peer: PeerId, fresh: bool = False, sentences: Sequence[str] = ()
     ) -> None:
         self.peer, self.warm, self.folder, self.sentences = peer, warm, run.node(peer), tuple(sentences)
-        self.store = CheckpointStore(self.folder.checkpoint)
-        if fresh:
-            for path in (self.folder.checkpoint, self.folder.adapter):
-                shutil.rmtree(path, ignore_errors=True)
-            for path in (self.folder.records, self.folder.result):
-                path.unlink(missing_ok=True)
+        self.store, self.fresh = CheckpointStore(self.folder.checkpoint), fresh
 
     def run(self) -> int:
         """To the last round or a signal; the exit code of the process."""
@@ -65,11 +59,14 @@ class Node:
         epoch = self.store.claim_epoch()
         announce(self.folder, "running", epoch)
         learner = self._prepare()
+        if self.fresh:
+            self._forget()
         protocol = self._peer(learner, epoch)
         LOG.info("%s: epoch %d, round %d of %d", self.peer, epoch, protocol.round, protocol.config.rounds)
         shared, driver = asyncio.run(self._gossip(learner, protocol))
         finished = protocol.round >= protocol.config.rounds
         if finished:
+            interruptible()
             self._leave_result(learner, shared, protocol, driver)
         message = (
             "" if finished else f"after round {protocol.round} of {protocol.config.rounds}; start it again to go on"
@@ -77,6 +74,12 @@ class Node:
         announce(self.folder, "finished" if finished else "stopped", epoch, 0, message)
         LOG.info("%s: %s %s", self.peer, "finished" if finished else "stopped", message)
         return 0
+
+    def _forget(self) -> None:
+        """Start at round 0. The epoch stays: to neighbours that run, a process with a smaller one is a dead one."""
+        earlier = (*self.folder.checkpoint.glob("*.ckpt"), *self.folder.adapter.glob("*"))
+        for path in (*earlier, self.folder.records, self.folder.result):
+            path.unlink(missing_ok=True)
 
     def _prepare(self) -> Prepared:
         warm, graph = self.warm, self.warm.topology
@@ -129,8 +132,7 @@ class Node:
                 services=[lambda server: add_status_service(server, board.read)],
             )
             board.watch(driver)
-            for number in (signal.SIGINT, signal.SIGTERM):
-                asyncio.get_running_loop().add_signal_handler(number, driver.stop)
+            _on_signal(asyncio.get_running_loop(), driver.stop)
             return await driver.run(), driver
 
     def _leave_result(self, learner: Prepared, shared: Shared, protocol: GossipPeer, driver: GrpcNode) -> None:
@@ -179,3 +181,14 @@ class Node:
             classes=sum(count > 0 for count in learner.classes),
             accuracy=accuracy,
         )
+
+
+def _on_signal(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:
+    """Ctrl-C and SIGTERM call `stop`. `add_signal_handler` would do, but its end brings back the signal that kills."""
+
+    def on_signal(number: int, frame: object) -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(stop)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)

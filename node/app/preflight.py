@@ -23,14 +23,24 @@ def check_files(config: NodeConfig, peers: Iterable[PeerId]) -> None:
         ConfigError: the first one that is not.
     """
     _check_model(config.base_model)
-    labels_of(config)
+    private = [d.path for d in config.datasets if "{id}" in d.path]
+    if labels_of(config) is None and private and config.task == "classification":
+        raise ConfigError(
+            f"labels: none given, and {private[0]} is another file on each node; wanted the ordered list that all "
+            f"nodes share; add labels to the node file"
+        )
     for dataset in (*config.datasets, *config.test_datasets):
-        for peer in peers:
-            path = dataset.path.replace("{id}", peer)
-            if dataset.path not in EMBEDDED and Path(path).is_absolute() and not Path(path).exists():
-                raise ConfigError(
-                    f"datasets: {path} does not exist; wanted a file or folder; change datasets in the node file"
-                )
+        if dataset.path not in EMBEDDED:
+            for peer in peers:
+                _check_data(Path(dataset.path.replace("{id}", peer)))
+
+
+def _check_data(path: Path) -> None:
+    """A name of the `datasets` library is not absolute, and cannot be checked here."""
+    if path.is_absolute() and not path.exists():
+        raise ConfigError(f"datasets: {path} does not exist; wanted a file or folder; change datasets in the node file")
+    if path.is_file() and path.stat().st_size == 0:
+        raise ConfigError(f"datasets: {path} is empty; wanted one or more texts; change datasets in the node file")
 
 
 def _check_model(name: str) -> None:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import psutil
 
 from node.app.run_folder import NodeFolder, read_json, write_json
+from node.errors import ConfigError
 
 ENDED = ("finished", "stopped", "failed")
 POLL = 0.05  # seconds between looks at a process that is asked to end
@@ -33,13 +35,46 @@ class ProcessState:
     message: str = ""
 
 
-def announce(folder: NodeFolder, phase: str, epoch: int = 0, exit_code: int | None = None, message: str = "") -> None:
-    """Write our own state."""
-    created = psutil.Process().create_time()
-    state = ProcessState(
-        phase=phase, pid=os.getpid(), created=created, epoch=epoch, exit_code=exit_code, message=message
-    )
+def announce(
+    folder: NodeFolder,
+    phase: str,
+    epoch: int = 0,
+    exit_code: int | None = None,
+    message: str = "",
+    pid: int | None = None,
+) -> None:
+    """Write our own state, or that of a process `pid` which we have just started."""
+    pid = pid or os.getpid()
+    created = psutil.Process(pid).create_time()
+    state = ProcessState(phase=phase, pid=pid, created=created, epoch=epoch, exit_code=exit_code, message=message)
     write_json(folder.state, asdict(state))
+
+
+def interruptible() -> None:
+    """From here on SIGTERM raises KeyboardInterrupt, as Ctrl-C does; once, for it may come from two sides."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # the fork server holds it back while it forks
+
+
+def _interrupt(number: int, frame: object) -> None:
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def telling(folder: NodeFolder) -> Iterator[None]:
+    """What goes wrong inside is told in our state before it goes on its way."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        announce(folder, "stopped", exit_code=0, message="interrupted; start it again to go on")
+        raise
+    except ConfigError as error:
+        announce(folder, "failed", exit_code=2, message=str(error))
+        raise
+    except BaseException as error:
+        announce(folder, "failed", exit_code=1, message=f"{type(error).__name__}: {error}; see {folder.log}")
+        raise
 
 
 def state_of(folder: NodeFolder) -> ProcessState | None:

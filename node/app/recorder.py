@@ -7,8 +7,8 @@ from collections import deque
 from pathlib import Path
 from typing import Self
 
-from node.app.jobs import Warm
 from node.app.settings import predicted_contraction
+from node.app.warm import Warm
 from node.drivers.grpc import RoundReport
 from node.observe.records import RecordWriter, RoundRecord, Seconds, read_records
 from node.observe.sketch import sketch, to_bytes

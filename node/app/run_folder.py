@@ -2,7 +2,8 @@
 
 runs/NAME/
   node.yaml topology.yaml    the config as run
-  jobs.json launcher.log     what the fork server was asked to start, and what it said
+  jobs.json                  what the fork server was asked to start
+  state.json log.txt         who the fork server is, and what it said
   report.png
   n0/ n1/ ...                a folder a node: state.json log.txt records.jsonl checkpoint/ adapter/ result.json
 """
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from node.errors import ConfigError
 from node.types import PeerId
 
 
@@ -31,9 +33,24 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """The document, or None where there is none."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
         return None
     return document if isinstance(document, dict) else None
+
+
+def make_folder(path: Path, change: str) -> None:
+    """The folder and those above it.
+
+    Args:
+        change: what the user can do where it cannot be made.
+
+    Raises:
+        ConfigError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be made ({error.strerror}); wanted a folder of yours; {change}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +106,9 @@ class RunFolder:
         return self.path / "jobs.json"
 
     @property
-    def launcher_log(self) -> Path:
-        return self.path / "launcher.log"
+    def server(self) -> NodeFolder:
+        """State and log of the fork server."""
+        return NodeFolder(self.path)
 
     @property
     def picture(self) -> Path:

@@ -44,7 +44,14 @@ def _partition(config: NodeConfig) -> PartitionSettings:
 def _lora(config: NodeConfig) -> LoraSettings:
     c = config.lora
     targets = (c.target_modules,) if isinstance(c.target_modules, str) else c.target_modules
-    return LoraSettings(r=c.r, alpha=c.alpha, dropout=c.dropout, target_modules=targets, layers=c.layers)
+    return LoraSettings(
+        r=c.r,
+        alpha=c.alpha,
+        dropout=c.dropout,
+        target_modules=targets,
+        layers=c.layers,
+        modules_to_save=c.modules_to_save,
+    )
 
 
 def _train(config: NodeConfig) -> TrainSettings:
@@ -55,7 +62,11 @@ def _train(config: NodeConfig) -> TrainSettings:
         local_steps=c.local_steps,
         sequence_len=c.sequence_len,
         weight_decay=c.weight_decay,
+        beta1=c.adam_beta1,
+        beta2=c.adam_beta2,
+        delayed=c.delayed_gradient and config.gossip.moments,
         schedule=c.lr_scheduler,
+        warmup=c.warmup_rounds,
         rounds=config.gossip.rounds,
         bf16=c.bf16,
         prefix_cache=c.prefix_cache,

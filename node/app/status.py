@@ -6,9 +6,9 @@ import os
 import time
 from collections.abc import Iterator
 
-from node.app.jobs import Warm
 from node.app.recorder import Recorder
 from node.app.settings import predicted_contraction
+from node.app.warm import Warm
 from node.core.peer import GossipPeer, Phase
 from node.drivers.grpc import GrpcNode
 from node.errors import LocalFault

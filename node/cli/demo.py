@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from node.app.demo import ALONE, POOLED, DemoPlan, execute, prepare
+from node.app.demo import ALONE, POOLED, ROUNDS, DemoPlan, execute, prepare
 from node.cli.console import RUNS, Json, note, print_json, results
 from node.cli.progress import RunProgress
 from node.config import load_topology
@@ -24,7 +24,7 @@ def demo(
     partition: Annotated[
         str, typer.Option(help="class (each area on one node only), dirichlet:0.3, or iid.")
     ] = "class",
-    rounds: Annotated[int, typer.Option(help="Rounds of one step of 16 texts and one exchange.")] = 80,
+    rounds: Annotated[int, typer.Option(help="Rounds of one step of 16 texts and one exchange.")] = ROUNDS,
     run: Annotated[
         Path | None, typer.Option("--run", help="Folder to write; default: runs/demo, runs/demo-2, ...")
     ] = None,

@@ -9,6 +9,7 @@ import typer
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from node.cli.console import Json, note, print_json
+from node.monitor.client import parse_address
 
 
 def health(
@@ -17,7 +18,7 @@ def health(
     json: Json = False,
 ) -> int:
     """Exit with 0 when the node serves, with 1 when it does not."""
-    with grpc.insecure_channel(address) as channel:
+    with grpc.insecure_channel(parse_address(address)) as channel:
         try:
             reply = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=timeout)
             status = health_pb2.HealthCheckResponse.ServingStatus.Name(reply.status)

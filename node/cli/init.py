@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from node.app.demo import DemoPlan
+from node.app.run_folder import make_folder
 from node.cli.console import Json, note, print_json
 from node.config import config_text
 from node.errors import ConfigError
@@ -30,7 +31,7 @@ def init(
     nodes = {peer: f"127.0.0.1:{PORT + i}" for i, peer in enumerate(ids)}
     edges = [[ids[i], ids[(i + 1) % NODES]] for i in range(NODES)]
     settings = DemoPlan().config(Path("runs") / folder.resolve().name)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder, "name another")
     write_text(node_file, config_text(settings, comments=True))
     write_text(topology_file, to_yaml({"nodes": nodes, "edges": edges}))
     if json:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from node.config import NodeConfig, load_node_config, load_topology, set_values
+from node.config import NodeConfig, anchored, load_node_config, load_topology, set_values
 from node.errors import ConfigError
 from node.graph.topology import Topology
 
@@ -29,7 +29,9 @@ def read_settings(config: Path, topology: Path | None, changes: list[str] | None
     Raises:
         ConfigError: the first thing that is wrong.
     """
-    settings = set_values(load_node_config(config), dict(_pair(change) for change in changes or ()))
+    settings = load_node_config(config)
+    if changes:  # a path on the command line is seen from where you are, not from the node file
+        settings = anchored(set_values(settings, dict(_pair(change) for change in changes)), Path.cwd())
     path = topology or (Path(settings.gossip.topology) if settings.gossip.topology else None)
     if path is None:
         raise ConfigError(f"{config}: gossip.topology is not set; name a topology file there or on the command line")

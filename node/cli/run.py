@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from node.app.preflight import check_files, check_ports
-from node.app.processes import running
+from node.app.processes import interruptible, running, telling
 from node.app.run_folder import RunFolder
 from node.cli.options import NODE_FILE, Config, Fresh, Set, TopologyFile, read_settings
 from node.cli.up import write_files
@@ -38,8 +39,19 @@ def run(
         )
     check_files(settings, [peer])
     check_ports(graph, [peer])
-    write_files(folder, settings, graph)
-    from node.app.jobs import prepare
     from node.app.node import Node
+    from node.app.warm import prepare
 
-    return Node(folder, prepare(folder, peer), peer, fresh=fresh).run()
+    node = Node(folder, prepare(settings, graph, peer), peer, fresh=fresh)
+    new = [path for path in (folder.node(peer).path, folder.path) if not path.exists()]
+    write_files(folder, settings, graph)
+    try:
+        with telling(folder.node(peer)):
+            interruptible()
+            return node.run()
+    except KeyboardInterrupt:
+        return 0
+    except ConfigError:
+        for path in new if folder.started() == (peer,) else new[:1]:
+            shutil.rmtree(path)
+        raise

@@ -12,7 +12,7 @@ from node.cli.console import Json, print_json, results
 from node.config import load_topology
 from node.graph.prediction import summary
 
-topology = typer.Typer(help="Look at topology files.", no_args_is_help=True, rich_markup_mode=None)
+topology = typer.Typer(help="Look at topology files.", rich_markup_mode=None)
 
 
 @topology.callback()

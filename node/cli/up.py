@@ -12,8 +12,8 @@ import typer
 
 from node.app import launcher
 from node.app.preflight import check_files, check_ports
-from node.app.processes import ProcessState, end, running
-from node.app.run_folder import RunFolder, read_json
+from node.app.processes import ProcessState, running
+from node.app.run_folder import RunFolder, make_folder, read_json
 from node.cli.console import Json, note, print_json
 from node.cli.options import NODE_FILE, Config, Fresh, Set, read_settings
 from node.cli.progress import RunProgress
@@ -21,8 +21,6 @@ from node.config import NodeConfig, write_yaml
 from node.errors import ConfigError
 from node.graph.topology import Topology
 from node.yaml_files import to_yaml, write_text
-
-GRACE = 60.0  # seconds that a node has to write its checkpoint after Ctrl-C
 
 
 def up(
@@ -39,26 +37,34 @@ def up(
     """
     settings, graph = read_settings(config, topology, changes)
     run = RunFolder(Path(settings.output_dir))
-    idle = [peer for peer in graph.nodes if running(run.node(peer)) is None]
+    soon = launcher.starting(run)
+    idle = [peer for peer in graph.nodes if peer not in soon and running(run.node(peer)) is None]
     if not idle:
         raise ConfigError(f"{run.path}: all nodes run already; watch them by `gossip top`, end them by `gossip down`")
     check_files(settings, graph.nodes)
     check_ports(graph, idle)
     isnew = not run.path.exists()
     write_files(run, settings, graph)
-    server = launcher.start(run, [{"kind": "node", "name": p, "fresh": fresh} for p in idle], settings.threads)
     note(f"{run.path}: starting {', '.join(idle)}; watch: ./monitor.py {graph.addresses[graph.nodes[0]]}")
+    server = launcher.start(run, [{"kind": "node", "name": p, "fresh": fresh} for p in idle], settings.threads)
     if detach:
         return 0
     states = _follow(run, settings, idle, server)
-    if server.returncode == 2 and isnew and not run.started():
-        shutil.rmtree(run.path)
-    return _report(run, settings, states, json)
+    wrong = [s.message for s in states.values() if s.exit_code == 2]
+    if wrong:
+        if isnew:
+            shutil.rmtree(run.path)
+        raise ConfigError(wrong[0])
+    return _report(run, states, json)
 
 
 def write_files(run: RunFolder, settings: NodeConfig, graph: Topology) -> None:
-    """Keep the settings as run beside what the run leaves."""
-    run.path.mkdir(parents=True, exist_ok=True)
+    """Keep the settings as run beside what the run leaves.
+
+    Raises:
+        ConfigError: the folder cannot be made.
+    """
+    make_folder(run.path, "change output_dir")
     write_yaml(run.config, settings)
     edges = [list(edge) for edge in graph.edges]
     write_text(run.topology, to_yaml({"nodes": dict(graph.addresses), "edges": edges, "weights": graph.weights}))
@@ -72,13 +78,12 @@ def _follow(
             return launcher.follow(run, names, server, progress)
     except KeyboardInterrupt:
         note(f"ending {', '.join(names)}: each writes a checkpoint")
-        end((run.node(name) for name in names), GRACE)
+        launcher.stop(run, names)
         return launcher.follow(run, names, server)
 
 
-def _report(run: RunFolder, settings: NodeConfig, states: Mapping[str, ProcessState], json: bool) -> int:
+def _report(run: RunFolder, states: Mapping[str, ProcessState], json: bool) -> int:
     """What became of each node; 0 when none failed."""
-    failed = {name: s for name, s in states.items() if s.phase == "failed"}
     results = {name: read_json(run.node(name).result) for name in states}
     if json:
         nodes = [{"id": n, "state": s.phase, "message": s.message, "result": results[n]} for n, s in states.items()]
@@ -86,7 +91,4 @@ def _report(run: RunFolder, settings: NodeConfig, states: Mapping[str, ProcessSt
     else:
         for name, s in states.items():
             note(f"{name}: {s.phase}{': ' + s.message if s.message else ''}")
-    wrong = [s.message for s in failed.values() if s.exit_code == 2]
-    if wrong:
-        raise ConfigError(wrong[0])
-    return 1 if failed else 0
+    return 1 if any(s.phase == "failed" for s in states.values()) else 0
