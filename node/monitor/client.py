@@ -126,7 +126,7 @@ class Watcher:
     async def _drop(self, address: str) -> None:
         channel = self._channels.pop(address, None)
         if channel is not None:
-            await channel.close()
+            await channel.close(None)
 
     async def close(self) -> None:
         """Closes all connections."""
