@@ -54,7 +54,7 @@ def laplacian(topology: Topology) -> NDArray[np.float64]:
     graph: nx.Graph[str] = nx.Graph()
     graph.add_nodes_from(topology.nodes)
     graph.add_edges_from(topology.edges)
-    adjacency = nx.to_numpy_array(graph, nodelist=topology.nodes, dtype=np.float64)
+    adjacency = nx.to_numpy_array(graph, nodelist=topology.nodes, dtype=np.dtype(np.float64))
     return np.asarray(np.diag(adjacency.sum(axis=1)) - adjacency)
 
 
