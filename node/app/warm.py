@@ -12,6 +12,7 @@ from node.graph.topology import Topology
 from node.types import PeerId
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads would not survive a fork
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its core tells every stream that ends; our log tells what matters
 
 
 @dataclass(frozen=True, slots=True)

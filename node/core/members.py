@@ -3,7 +3,8 @@
     UNKNOWN --hello--> ALIVE --stream lost--> DOWN --hello--> ALIVE
        |                 |--bye--> FINISHED
        |--hello refused--> REFUSED
-A round waits for ALIVE neighbours, and for UNKNOWN ones until the time for the first contact is over.
+A round waits for ALIVE neighbours, for UNKNOWN ones until the time for the first contact is over, and for one whose stream
+was lost (it did not say that it leaves) for a moment: streams break without anybody dying.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from enum import StrEnum
 
 from node.core.deadlines import DeadlineLimits, Patience
 from node.types import PeerId
+
+
+RECONNECT = 2.0  # seconds that a lost stream may take to come back; the first dial comes after 0.05 to 0.1 s
 
 
 class Liveness(StrEnum):
@@ -34,6 +38,7 @@ class Member:
     round: int = -1  # the newest that we heard of
     reason: str = ""  # why it is down or refused
     heard: float = 0.0  # when something came from it last: monotonic seconds; 0: never
+    lost: float | None = None  # when its stream broke without a word: monotonic seconds
     streaming: bool = False  # a stream is open, whatever was said on it
 
     @property
@@ -60,13 +65,15 @@ class Members:
         self._started = now
 
     def mark(self, peer: PeerId, state: Liveness, reason: str = "") -> None:
-        self.by_id[peer].state, self.by_id[peer].reason = state, reason
+        member = self.by_id[peer]
+        member.state, member.reason, member.lost = state, reason, None
 
-    def down(self, peer: PeerId, reason: str) -> None:
+    def down(self, peer: PeerId, now: float, reason: str) -> None:
         """The stream is gone. Who has said bye, or was refused, or was never there, stays so."""
         self.by_id[peer].streaming = False
         if self.by_id[peer].state is Liveness.ALIVE:
             self.mark(peer, Liveness.DOWN, reason)
+            self.by_id[peer].lost = now
 
     def lively(self) -> set[PeerId]:
         """Neighbours whose newest word counts, even if it is not of this round."""
@@ -79,4 +86,6 @@ class Members:
             return start + member.patience.timeout
         if member.state is Liveness.UNKNOWN:
             return self._started + self._first_contact
+        if member.state is Liveness.DOWN and member.lost is not None:
+            return member.lost + RECONNECT
         return None

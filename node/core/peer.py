@@ -159,7 +159,7 @@ class GossipPeer:
                 self.members.by_id[peer].streaming = True
                 return [Send(peer, self.hello(peer))]
             case PeerDown(peer=peer, reason=reason):
-                self.members.down(peer, reason)
+                self.members.down(peer, now, reason)
                 return self._advance(now)
             case Trained(round=r, shared=shared, stats=stats) if self.phase is Phase.TRAINING and r == self.round:
                 return self._trained(shared, stats, now)

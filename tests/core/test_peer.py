@@ -24,7 +24,7 @@ from node.core.events import (
     Train,
     Trained,
 )
-from node.core.members import Liveness
+from node.core.members import RECONNECT, Liveness
 from node.core.messages import PROTOCOL_VERSION, Bye, Hello, Snapshot, SnapshotRequest, Update
 from node.core.peer import GossipPeer, PeerConfig
 from node.errors import BadMessage, ConfigError, LocalFault
@@ -127,15 +127,38 @@ def test_silent_neighbours_weight_goes_to_ourselves_at_the_deadline():
     assert p.faults["deadline"] == 1
 
 
-def test_a_dead_neighbour_is_not_waited_for():
+def test_a_lost_stream_is_waited_for_once_and_for_a_moment_only():
     p, b = peer(), Other()
     p.handle(Started(), 0.0)
     meet(p, b)
     p.handle(Trained(0, vector(1.0), {}), 1.0)
-    mixed, _ = p.handle(PeerDown(B, "gone"), 1.5)
+    assert p.handle(PeerDown(B, "gone"), 1.5) == []
+    assert p.deadline == 1.5 + RECONNECT
+    mixed, _ = p.handle(Tick(), 1.5 + RECONNECT)
     assert mixed.missing == (B,)
-    mixed, _ = p.handle(Trained(1, vector(1.0), {}), 2.0)[:2]
+    mixed, _ = p.handle(Trained(1, vector(1.0), {}), 4.0)[:2]
     assert mixed.missing == (B,)
+
+
+def test_a_neighbour_that_said_it_leaves_is_not_waited_for():
+    p, b = peer(), Other()
+    p.handle(Started(), 0.0)
+    meet(p, b)
+    p.handle(Trained(0, vector(1.0), {}), 1.0)
+    mixed, _ = p.handle(Received(B, Bye(0, "leaving")), 1.5)
+    assert mixed.missing == (B,)
+
+
+def test_a_stream_that_comes_back_in_time_costs_no_round_a_neighbour():
+    p, b = peer(), Other()
+    p.handle(Started(), 0.0)
+    meet(p, b)
+    b.takes(p.handle(Trained(0, vector(2.0), {}), 1.0)[0])
+    p.handle(PeerDown(B, "reset"), 1.1)
+    meet(p, b, now=1.2)
+    mixed, _ = p.handle(b.says(0, 4.0), 1.3)
+    assert mixed.missing == ()
+    assert mixed.after["theta"].tolist() == [3.0, 3.0]
 
 
 def test_a_neighbour_never_seen_is_waited_for_during_the_first_contact():
