@@ -42,7 +42,7 @@ def settings(bert: Path, jsonl: Path) -> LearnSettings:
     return LearnSettings(
         base_model=str(bert),
         lora=LoraSettings(r=2, alpha=4, target_modules=("query", "value"), layers=(2,)),
-        train=TrainSettings(learning_rate=2e-2, micro_batch_size=4, local_steps=2, sequence_len=16),
+        train=TrainSettings(2e-2, micro_batch_size=4, local_steps=2, sequence_len=16, schedule="constant", warmup=0),
         data=DataSettings(datasets=(DatasetSettings(str(jsonl)),)),
         partition=PartitionSettings(by="iid"),
     )
@@ -55,7 +55,7 @@ def causal(llama: Path, jsonl: Path) -> LearnSettings:
         base_model=str(llama),
         task="causal_lm",
         lora=LoraSettings(r=2, alpha=4, target_modules=("q_proj", "v_proj"), layers=(1, 2)),
-        train=TrainSettings(learning_rate=1e-2, micro_batch_size=4, sequence_len=8),
+        train=TrainSettings(1e-2, micro_batch_size=4, sequence_len=8, schedule="constant", warmup=0),
         data=DataSettings(datasets=(DatasetSettings(str(jsonl)),)),
         partition=PartitionSettings(by="iid"),
     )

@@ -159,11 +159,11 @@ def test_a_linear_schedule_ends_at_zero() -> None:
     settings = TrainSettings(schedule="linear", rounds=4, warmup=0)
 
     assert [settings.rate(round) for round in range(5)] == [1.0, 0.75, 0.5, 0.25, 0.0]
-    assert TrainSettings(schedule="constant").rate(3) == 1.0
+    assert TrainSettings(schedule="constant", warmup=0).rate(3) == 1.0
 
 
 def test_a_warm_up_grows_in_equal_steps() -> None:
-    settings = TrainSettings(schedule="constant", warmup=3)
+    settings = TrainSettings(schedule="constant", rounds=8, warmup=0.375)
 
     assert [settings.rate(round) for round in range(5)] == [0.25, 0.5, 0.75, 1.0, 1.0]
 
