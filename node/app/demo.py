@@ -118,6 +118,8 @@ def execute(run: RunFolder, topology: Topology, progress: Progress) -> dict[str,
     except KeyboardInterrupt:
         launcher.stop(run, names)
         raise
+    if wrong := [s.message for s in states.values() if s.exit_code == 2]:
+        raise ConfigError(wrong[0])
     failed = [f"{name}: {s.message}" for name, s in states.items() if s.phase != "finished"]
     if failed:
         raise GossipError("; ".join(failed))

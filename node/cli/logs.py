@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from node.app.processes import running
-from node.cli.console import RunOption, find_run
+from node.cli.console import Json, RunOption, find_run, print_json
 from node.errors import ConfigError
 
 POLL = 0.3  # seconds
@@ -18,8 +18,9 @@ POLL = 0.3  # seconds
 def logs(
     node: Annotated[str, typer.Argument(help="Id of the node, e.g. n2.")],
     run: RunOption = None,
-    lines: Annotated[int, typer.Option("--lines", "-n", help="Lines from the end; 0: all.")] = 50,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="Lines from the end; 0: all.")] = 50,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on while the node runs.")] = False,
+    json: Json = False,
 ) -> None:
     """Print the log of a node."""
     folder = find_run(run).node(node)
@@ -27,8 +28,11 @@ def logs(
         known = ", ".join(find_run(run).started()) or "none"
         raise ConfigError(f"{folder.log}: no log of node {node!r}; this run has {known}")
     with folder.log.open(errors="replace") as file:
-        kept = file.readlines()
-        sys.stdout.writelines(kept[-lines:] if lines else kept)
+        kept = file.readlines()[-lines:]  # -0: all
+        if json:
+            print_json({"node": node, "lines": [line.rstrip("\n") for line in kept]})
+            return
+        sys.stdout.writelines(kept)
         while follow:
             alive = running(folder) is not None
             sys.stdout.write(file.read())

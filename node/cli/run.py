@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 
 from node.app.preflight import check_files, check_ports
-from node.app.processes import interruptible, running, telling
+from node.app.processes import interruptible, running, state_of, telling
 from node.app.run_folder import RunFolder
+from node.cli.console import Json, note
 from node.cli.options import NODE_FILE, Config, Fresh, Set, TopologyFile, read_settings
-from node.cli.up import write_files
+from node.cli.up import report, write_files
 from node.errors import ConfigError
 from node.graph.reading import did_you_mean
 from node.types import PeerId
@@ -24,6 +25,7 @@ def run(
     config: Config = NODE_FILE,
     fresh: Fresh = False,
     changes: Set = None,
+    json: Json = False,
 ) -> int:
     """Run one node of a topology here until the last round or a signal. It resumes from its checkpoint."""
     settings, graph = read_settings(config, topology, changes)
@@ -48,10 +50,12 @@ def run(
     try:
         with telling(folder.node(peer)):
             interruptible()
-            return node.run()
+            node.run()
     except KeyboardInterrupt:
-        return 0
+        note(f"{id} was interrupted")
     except ConfigError:
         for path in new if folder.started() == (peer,) else new[:1]:
             shutil.rmtree(path)
         raise
+    state = state_of(folder.node(peer))
+    return report(folder, {id: state} if state else {}, json)

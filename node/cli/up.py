@@ -48,6 +48,8 @@ def up(
     note(f"{run.path}: starting {', '.join(idle)}; watch: ./monitor.py {graph.addresses[graph.nodes[0]]}")
     server = launcher.start(run, [{"kind": "node", "name": p, "fresh": fresh} for p in idle], settings.threads)
     if detach:
+        if json:
+            print_json({"run": str(run.path), "nodes": [{"id": peer, "state": "starting"} for peer in idle]})
         return 0
     states = _follow(run, settings, idle, server)
     wrong = [s.message for s in states.values() if s.exit_code == 2]
@@ -55,7 +57,7 @@ def up(
         if isnew:
             shutil.rmtree(run.path)
         raise ConfigError(wrong[0])
-    return _report(run, states, json)
+    return report(run, states, json)
 
 
 def write_files(run: RunFolder, settings: NodeConfig, graph: Topology) -> None:
@@ -82,7 +84,7 @@ def _follow(
         return launcher.follow(run, names, server)
 
 
-def _report(run: RunFolder, states: Mapping[str, ProcessState], json: bool) -> int:
+def report(run: RunFolder, states: Mapping[str, ProcessState], json: bool) -> int:
     """What became of each node; 0 when none failed."""
     results = {name: read_json(run.node(name).result) for name in states}
     if json:

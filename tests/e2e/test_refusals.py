@@ -53,6 +53,7 @@ def star(make_lab: MakeLab) -> Star:
     commands = {p: ["run", "--id", p, "--set", f"output_dir=run-{p}", *options[p]] for p in IDS}
     wrong = make_lab()
     wrong.write_data("n2", [("read the file", "files"), ("send it", "post")])
+    commands["n1"].append("--json")
     commands[WRONG] = ["run", "--id", "n2", "-c", f"{wrong.path}/node.yaml", "--set", f"output_dir={wrong.run.path}"]
     done = lab.launch([sys.executable, "-m", "tests.e2e.warm", json.dumps(commands)]).end()
     assert done.code == 0, done.err
@@ -68,6 +69,7 @@ def test_both_ends_say_what_differs(star: Star, peer: str) -> None:
 
 def test_nobody_waits_for_a_refused_neighbour(star: Star) -> None:
     assert star.codes == {**dict.fromkeys(IDS, 0), WRONG: 2}
+    assert '"state": "finished"' in star.said["n1"]
 
 
 def test_what_was_refused_is_not_mixed(star: Star) -> None:
