@@ -3,8 +3,8 @@
     UNKNOWN --hello--> ALIVE --stream lost--> DOWN --hello--> ALIVE
        |                 |--bye--> FINISHED
        |--hello refused--> REFUSED
-A round waits for ALIVE neighbours, for UNKNOWN ones until the time for the first contact is over, and for one whose stream
-was lost (it did not say that it leaves) for a moment: streams break without anybody dying.
+A round waits for ALIVE neighbours, for UNKNOWN ones until the time for the first contact is over, and for one whose
+stream was lost (it did not say that it leaves) for a moment: streams break without anybody dying.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from enum import StrEnum
 
 from node.core.deadlines import DeadlineLimits, Patience
 from node.types import PeerId
-
 
 RECONNECT = 2.0  # seconds that a lost stream may take to come back; the first dial comes after 0.05 to 0.1 s
 
