@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from node.app.demo import DemoPlan
 from node.config import load_node_config, load_topology
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,6 +58,14 @@ def test_the_node_file_is_valid_and_writes_to_the_volume() -> None:
     assert settings.output_dir == "/runs"
     assert settings.gossip.topology == "/etc/gossip/topology.yaml"
     assert settings.partition.by == "class"
+
+
+def test_the_containers_learn_with_the_settings_of_the_demo() -> None:
+    settings = load_node_config(ROOT / "deploy" / "compose" / "node.yaml")
+    demo = DemoPlan().config(Path("/runs"))
+
+    assert (settings.lora, settings.train, settings.partition) == (demo.lora, demo.train, demo.partition)
+    assert settings.gossip.rounds == demo.gossip.rounds
 
 
 def test_every_node_has_a_volume_of_its_own_and_reads_the_rest(compose: dict[str, Any]) -> None:
