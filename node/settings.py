@@ -144,8 +144,8 @@ class TrainConfig(Settings):
     lr_scheduler: Literal["constant", "linear"] = Field(
         default="constant", description="linear: down to 0 at the last round"
     )
-    warmup_rounds: int = Field(
-        default=0, ge=0, le=10**9, description="over which the learning rate grows to its full value"
+    warmup_ratio: float = Field(
+        default=0.0, ge=0, lt=1, description="share of the rounds over which the learning rate grows to its full value"
     )
     adam_beta1: float = Field(default=0.9, ge=0, lt=1, description="memory of the mean gradient")
     adam_beta2: float = Field(

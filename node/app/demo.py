@@ -75,7 +75,7 @@ class DemoPlan:
                 "train": {
                     "learning_rate": 7e-3,
                     "lr_scheduler": "linear",
-                    "warmup_rounds": self.rounds // 5,
+                    "warmup_ratio": 0.2,
                     "adam_beta1": 0.8,
                     "micro_batch_size": 16,
                     "local_steps": 1,

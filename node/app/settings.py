@@ -66,7 +66,7 @@ def _train(config: NodeConfig) -> TrainSettings:
         beta2=c.adam_beta2,
         delayed=c.delayed_gradient and config.gossip.moments,
         schedule=c.lr_scheduler,
-        warmup=c.warmup_rounds,
+        warmup=c.warmup_ratio,
         rounds=config.gossip.rounds,
         bf16=c.bf16,
         prefix_cache=c.prefix_cache,

@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
+from node.app.demo import DemoPlan
+from node.cli.console import RUNS, note
 from node.config import NodeConfig, anchored, load_node_config, load_topology, set_values
 from node.errors import ConfigError
 from node.graph.topology import Topology
 
-Config = Annotated[Path, typer.Option("--config", "-c", help="The node file.")]
+Config = Annotated[Path, typer.Option("--config", "-c", help="The node file; none: the demo's settings.")]
 TopologyFile = Annotated[
     Path | None, typer.Option("--topology", "-t", help="The topology file; default: the node file's.")
 ]
@@ -24,12 +26,16 @@ NODE_FILE = Path("node.yaml")
 
 
 def read_settings(config: Path, topology: Path | None, changes: list[str] | None) -> tuple[NodeConfig, Topology]:
-    """Both files, checked.
+    """Both files, checked. Where a topology is named and there is no node file, the demo's settings serve.
 
     Raises:
         ConfigError: the first thing that is wrong.
     """
-    settings = load_node_config(config)
+    if config == NODE_FILE and topology is not None and not config.exists():
+        note(f"no {NODE_FILE} here: using the demo's settings; `gossip init` writes a file to edit")
+        settings = DemoPlan().config(RUNS / topology.stem)
+    else:
+        settings = load_node_config(config)
     if changes:  # a path on the command line is seen from where you are, not from the node file
         settings = anchored(set_values(settings, dict(_pair(change) for change in changes)), Path.cwd())
     path = topology or (Path(settings.gossip.topology) if settings.gossip.topology else None)

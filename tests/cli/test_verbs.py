@@ -13,8 +13,10 @@ import pytest
 from node.app.processes import ProcessState, announce
 from node.app.run_folder import write_json
 from node.cli.main import VERBS
+from node.cli.options import NODE_FILE, read_settings
 from node.complaints import dotted_keys
 from node.config import NodeConfig, load_node_config, load_topology, write_yaml
+from node.errors import ConfigError
 from node.yaml_files import write_text
 from tests.lab import RING, Lab, tree
 
@@ -258,3 +260,19 @@ def test_a_state_of_a_process_that_is_gone_counts_as_failed(lab: Lab) -> None:
     lab.run.node("n1").path.mkdir()
     Path(lab.run.node("n1").state).write_text(json.dumps({"phase": "running", "pid": state.pid, "created": 1.0}))
     assert lab.phases()["n1"] == "failed"
+
+
+def test_a_topology_alone_runs_with_the_demos_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "two.yaml").write_text("nodes: {a: '127.0.0.1:1', b: '127.0.0.1:2'}\nedges: [[a, b]]\n")
+    monkeypatch.chdir(tmp_path)
+
+    settings, graph = read_settings(NODE_FILE, Path("two.yaml"), ["gossip.rounds=7"])
+
+    assert graph.nodes == ("a", "b")
+    assert (settings.base_model, settings.output_dir, settings.gossip.rounds) == ("minilm", "runs/two", 7)
+
+
+def test_neither_node_file_nor_topology_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"node\.yaml"):
+        read_settings(NODE_FILE, None, None)
