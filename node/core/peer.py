@@ -211,13 +211,13 @@ class GossipPeer:
 
     def _outstanding(self) -> list[tuple[PeerId, float]]:
         """Neighbours that the exchange still waits for, and until when."""
-        key = (self.round, self.hop)
+        key, start = (self.round, self.hop), self._exchange.start
         waits = (
-            (p, self.members.wait_until(p, self._exchange.start))
+            (p, self.members.wait_until(p, start))
             for p in self.neighbours
             if p not in self._exchange.given_up and not self._mailbox.reached(p, key)
         )
-        return [(p, until) for p, until in waits if until is not None]
+        return [(p, until) for p, until in waits if until is not None and until > start]  # else: given up before
 
     def _is_complete(self, now: float) -> bool:
         for peer, until in self._outstanding():

@@ -138,6 +138,7 @@ def test_a_lost_stream_is_waited_for_once_and_for_a_moment_only():
     assert mixed.missing == (B,)
     mixed, _ = p.handle(Trained(1, vector(1.0), {}), 4.0)[:2]
     assert mixed.missing == (B,)
+    assert p.faults["deadline"] == 1
 
 
 def test_a_neighbour_that_said_it_leaves_is_not_waited_for():
