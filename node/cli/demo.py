@@ -78,7 +78,7 @@ def _print(d: Mapping[str, Any], nodes: list[str]) -> None:
     console.print(table)
     distance = d["consensus_distance"]
     console.print(
-        f"\nconsensus distance {distance['start']:.3f} at the first exchange, {distance['end']:.3f} at the end of "
+        f"\nconsensus distance {distance['start']:.2g} at the first exchange, {distance['end']:.2g} at the end of "
         f"{d['rounds']} rounds"
     )
     overhead = d["bytes_per_node"] / d["ideal_bytes_per_node"] - 1
