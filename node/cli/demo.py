@@ -42,7 +42,7 @@ def demo(
         document = execute(folder, graph, progress)
     from node.monitor.report import draw_report  # matplotlib takes a second
 
-    draw_report(folder.path, folder.picture)
+    draw_report(folder.path, folder.picture, title=f"{len(graph.nodes)} nodes on a ring", marks=_marks(document))
     if json:
         print_json(document)
         return
@@ -54,6 +54,14 @@ def demo(
 def _free_names() -> Iterator[Path]:
     yield from (p for p in [RUNS / "demo"] if not p.exists())
     yield from (p for p in (RUNS / f"demo-{k}" for k in range(2, 10_000)) if not p.exists())
+
+
+def _marks(d: Mapping[str, Any]) -> dict[str, float]:
+    """Levels to compare the nodes' accuracy with."""
+    return {
+        "one learner with all data": max(d["centralised"], d["centralised_4x"]),
+        "best node alone": max(d["isolated"]),
+    }
 
 
 def _print(d: Mapping[str, Any], nodes: list[str]) -> None:

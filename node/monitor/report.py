@@ -128,11 +128,10 @@ def _level_lines(axes: Axes, marks: Mapping[str, float]) -> None:
         axes.axhline(value, color="#888888", lw=1, ls=(0, (4, 3)))
         axes.annotate(
             f"{name} {value:.2f}",
-            (1, value),
+            (0, value),  # on the left, where the curves still are far below
             xycoords=("axes fraction", "data"),
-            xytext=(-2, 3),
+            xytext=(4, 3),
             textcoords="offset points",
-            ha="right",
             fontsize=8,
             color="#666666",
         )
