@@ -41,6 +41,8 @@ def prepare(config: NodeConfig, topology: Topology, alone: PeerId | None = None)
     base = open_model(settings, alone or topology.nodes[0])
     learner = None
     if settings.common and alone is None:
+        from node.app.cache import fill_caches
+
         learner = open_learner(settings, base)
-        learner.remember()
+        fill_caches(learner.caches, len(os.sched_getaffinity(0)))
     return Warm(config, topology, settings, base, learner)

@@ -168,20 +168,21 @@ class Remembered:
         self._prefix = prefix
         self._texts = texts
         self._device = device
-        self._rows: dict[int, Tensor] = {}  # index -> (tokens, h)
+        self.rows: dict[int, Tensor] = {}  # index -> (tokens, h), as far as computed
         self._groups = list(texts.by_length(GROUP, only))
         self._group_of = {index: number for number, group in enumerate(self._groups) for index in group}
 
-    def fill(self) -> None:
-        """Compute all of it now: in a fork server, for all children."""
-        for number in range(len(self._groups)):
-            self._compute(number)
+    def fill(self, part: int = 0, parts: int = 1) -> None:
+        """Compute now what is missing of every `parts`-th group, from number `part` on."""
+        for number in range(part, len(self._groups), parts):
+            if any(index not in self.rows for index in self._groups[number]):
+                self._compute(number)
 
     def hidden(self, indices: Sequence[int]) -> Tensor:
         """(b, t, h) for the texts at these indices, zeros where padded."""
-        for number in sorted({self._group_of[index] for index in indices if index not in self._rows}):
+        for number in sorted({self._group_of[index] for index in indices if index not in self.rows}):
             self._compute(number)
-        return nn.utils.rnn.pad_sequence([self._rows[index] for index in indices], batch_first=True)
+        return nn.utils.rnn.pad_sequence([self.rows[index] for index in indices], batch_first=True)
 
     def _compute(self, number: int) -> None:
         group = self._groups[number]
@@ -189,7 +190,7 @@ class Remembered:
         with torch.no_grad():
             hidden = self._prefix.hidden(batch.ids, batch.mask)
         for row, index in enumerate(group):
-            self._rows[index] = hidden[row, : len(self._texts.ids[index])].clone()
+            self.rows[index] = hidden[row, : len(self._texts.ids[index])].clone()
 
 
 def bytes_needed(texts: Texts, hidden_size: int, item: int = 4) -> int:

@@ -60,11 +60,16 @@ class Learner:
     test: Reader | None
     prefix: str  # what the prefix cache does, in words
 
+    @property
+    def caches(self) -> tuple[Remembered, ...]:
+        """The prefix cache of the texts to train on and of the test texts; () where there is none."""
+        readers = (self.train, self.test)
+        return tuple(r.remembered for r in readers if r is not None and r.remembered is not None)
+
     def remember(self) -> None:
         """Fill the prefix cache now, so that children forked later find it filled."""
-        for reader in (self.train, self.test):
-            if reader is not None and reader.remembered is not None:
-                reader.remembered.fill()
+        for cache in self.caches:
+            cache.fill()
 
 
 @dataclass(frozen=True)
