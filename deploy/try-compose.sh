@@ -127,10 +127,11 @@ run_compose() {
   check_confinement
   wait_for $DONE_WITHIN '{{.State.Status}}' exited "at their end"
   say "four nodes ended after $((SECONDS - began)) s"
-  compose logs --no-color --tail=8 monitor
+  compose logs --no-color monitor | grep ' rounds .*contraction' | awk 'NR % 8 == 1'
   for node in "${NODES[@]}"; do
     compose logs --no-color --tail=4 "$node"
     [ "$(state_of '{{.State.ExitCode}}' "$node")" = 0 ] || fail "$node ended with $(state_of '{{.State.ExitCode}}' "$node")"
+    docker cp "$(compose ps -q "$node"):/runs/$node/result.json" - | tar -xO | sed -n "s/^ *\(\"accuracy\".*\),/$node: \1/p"
     [ "$(state_of '{{.RestartCount}}' "$node")" = 0 ] || fail "$node was restarted $(state_of '{{.RestartCount}}' "$node") times"
   done
 }
