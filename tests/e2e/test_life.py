@@ -53,7 +53,7 @@ class Life:
         monitor = (sys.executable, str(ROOT / "monitor.py"))
         self.near = self.lab.launch([*monitor, address, "--until-distance", "10", "--timeout", "100"]).end()
         self.too_near = self.lab.verb("top", address, "--until-distance", "1e-9", "--timeout", "0.1")
-        self.log = self.lab.verb("logs", "n2", "--run", "run")
+        self.log = self.lab.verb("logs", "n2", "--run", "run", "-n", "0")
         self.twice = self.lab.verb(*NEVER)
 
     def _loses_n2_and_gets_it_back(self) -> None:
