@@ -118,15 +118,16 @@ class Watcher:
             try:
                 return await ask_status(channel, since, self._deadline)
             except grpc.aio.AioRpcError as error:
-                await self._drop(address)
+                await self._drop(address, self._deadline)
                 raise _Silent(_reason(error, self._deadline)) from error
             except BadMessage as error:
                 raise _Silent(f"refused its answer: {error}") from error
 
-    async def _drop(self, address: str) -> None:
+    async def _drop(self, address: str, grace: float | None = None) -> None:
+        """Forget a channel; who else asks over it (two ids with one address) has `grace` seconds to end."""
         channel = self._channels.pop(address, None)
         if channel is not None:
-            await channel.close(None)
+            await channel.close(grace)
 
     async def close(self) -> None:
         """Closes all connections."""
