@@ -28,7 +28,8 @@ def section(document: dict[str, Any]) -> str:
     ]
     for f in document["figures"]:
         verdict = "" if f["holds"] is None else "holds" if f["holds"] else "**falls short**"
-        lines.append(f"| {f['name']} | {f['value']:.4g} | {f['unit']} | {f['bar'] or ''} | {verdict} |")
+        unit = f["unit"].replace("|", "\\|")
+        lines.append(f"| {f['name']} | {f['value']:.4g} | {unit} | {f['bar'] or ''} | {verdict} |")
     return "\n".join(lines) + "\n"
 
 
