@@ -36,6 +36,7 @@ def test_all_nodes_finish_when_launcher_fork_server_and_monitor_are_killed(make_
     assert [command.end().code for command in (up, monitor)] == [-signal.SIGKILL] * 2
     for peer in lab.ids:
         assert lab.result(peer)["rounds"] == ROUNDS
+        assert lab.result(peer)["bytes_sent"] >= lab.result(peer)["ideal_bytes"] > 0
         neighbours = {r.contributions for r in read_records(lab.run.node(peer).records)}
         assert neighbours == {2}, "all went on mixing to the end"
     assert not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in [server])
