@@ -287,8 +287,17 @@ def test_json_alone_is_one_look(ring, capsys):
     assert json.loads(capsys.readouterr().out)["round"] == 0
 
 
+# A shell that starts us in the background lets us, and so our children, ignore the SIGINT of a Ctrl-C.
+INTERRUPTIBLE = """
+import runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
 def test_a_node_that_dies_leaves_no_noise_and_control_c_ends_watching_with_zero(ring):
-    command = [sys.executable, str(ROOT / "monitor.py"), address(ring), "--interval", "0.01"]
+    command = [sys.executable, "-c", INTERRUPTIBLE, str(ROOT / "monitor.py"), address(ring), "--interval", "0.01"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
         assert watching.stdout is not None
         assert watching.stderr is not None
