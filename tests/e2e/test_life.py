@@ -64,8 +64,8 @@ class Life:
         self.members_without_n2 = self.lab.verb("members", address := self.lab.address("n0"), "--json")
         self.up_again = self.lab.start(*NEVER)
         eventually(lambda: self.lab.epoch("n2") == 2, "n2 is back", self.up_again)
-        now = max(self.lab.round(p) for p in others)
-        self.lab.wait_for_round(now + 10, self.up)  # all four: n2 has caught up
+        self.round_when_back = max(self.lab.round(p) for p in others)
+        self.lab.wait_for_round(self.round_when_back + 10, self.up)  # all four: n2 has caught up
         self.members_with_n2 = self.lab.verb("members", address, "--json")
         self.records_of_n0 = read_records(self.lab.run.node("n0").records)
 
@@ -179,8 +179,8 @@ def test_a_killed_node_comes_back_and_catches_up(life: Life) -> None:
     back = row(life.members_with_n2, "n2")
     assert back["incarnation"] == 2
     assert back["state"] in ("training", "exchanging")
-    assert abs(back["round"] - row(life.members_with_n2, "n0")["round"]) <= 5
-    assert life.records_of_n0[-1].contributions == 3
+    assert back["round"] >= life.round_when_back + 10
+    assert 3 in {r.contributions for r in life.records_of_n0 if r.round > life.round_when_back}
     assert "n2: epoch 2, round " in life.lab.log("n2")
     assert "n2: epoch 2, round 0 " not in life.lab.log("n2"), "it did not resume from its checkpoint"
 
