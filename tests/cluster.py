@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 
 import torch
 
-from node.core.peer import GossipPeer, PeerConfig
+from node.core.peer import GossipPeer
+from node.core.peer_config import PeerConfig
 from node.gossip.dpsgd import dpsgd
 from node.gossip.exact import exact
 from node.gossip.mixing import Mixing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from node.config import NodeConfig, labels_of, resolve
 from node.core.deadlines import DeadlineLimits
-from node.core.peer import PeerConfig
+from node.core.peer_config import PeerConfig
 from node.gossip.mixing import Mixing
 from node.graph.spectrum import contraction, exact_steps
 from node.graph.topology import Topology

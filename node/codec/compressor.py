@@ -13,8 +13,10 @@ Buffer: TypeAlias = bytes | memoryview
 
 
 class Compressor(NamedTuple):
-    """A codec and the name that stands for it on the wire."""
+    """A codec, the name that stands for it on the wire, and what it calls the difference of two vectors."""
 
     name: str
     encode: Callable[[Vector, torch.Generator], bytes]  # (d,) float32 -> bytes; the generator is its only randomness
     decode: Callable[[Buffer, int], Vector]  # bytes, d -> (d,) float32; BadMessage when the length does not fit
+    subtract: Callable[[Vector, Vector], Vector] = torch.sub  # x, base -> what `encode` takes
+    add: Callable[[Vector, Vector], Vector] = torch.add  # base, what `decode` gave -> the new public copy

@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 
 MEMORY = 32  # arrivals remembered
-FEWEST = 3  # arrivals before the learnt value is trusted; the ceiling until then
+FEWEST = 3  # arrivals before the learnt value is trusted
 SPREAD = 6.0  # k of median + k * MAD; 6 MADs are about 4 standard deviations of a normal law
 
 
@@ -22,12 +22,16 @@ class DeadlineLimits:
 class Patience:
     """Arrival times of one neighbour, in seconds after our own part of the exchange was done.
 
+    Args:
+        limits: of the learnt value.
+        first: seconds, before anything was learnt; None: the ceiling.
+
     A miss counts as a censored sample (the time that we waited) and is replaced when the late message comes, never
     thrown away: otherwise a neighbour that has become slow would be missed for ever.
     """
 
-    def __init__(self, limits: DeadlineLimits) -> None:
-        self._limits = limits
+    def __init__(self, limits: DeadlineLimits, first: float | None = None) -> None:
+        self._limits, self._first = limits, limits.ceiling if first is None else first
         self._waits: deque[float] = deque(maxlen=MEMORY)
         self._missed_since: float | None = None
 
@@ -35,7 +39,7 @@ class Patience:
     def timeout(self) -> float:
         """median + k * MAD of the remembered waits, between floor and ceiling: seconds."""
         if len(self._waits) < FEWEST:
-            return self._limits.ceiling
+            return self._first
         median = statistics.median(self._waits)
         mad = statistics.median(abs(w - median) for w in self._waits)
         return min(max(median + SPREAD * mad, self._limits.floor), self._limits.ceiling)

@@ -10,19 +10,23 @@ The base of a delta is the last version *sent*, not the last acknowledged: the b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 import xxhash
 
 from node.codec import float32 as plain
 from node.codec.compressor import Compressor
-from node.core.messages import Channel, Held, Hello, Snapshot, SnapshotRequest, Update
+from node.core.messages import Channel, Held, Hello, Pair, Settlement, Snapshot, SnapshotRequest, Update
+from node.core.settlement import Amount, Follower, Leader
 from node.errors import BadMessage, OutOfSequence, StaleMessage
 from node.types import PeerId, Shared
 
 NOTHING = -1  # the seq before the first message
 SMALL = 64  # entries; channels up to here (flags, bias corrections) always travel in float32
+
+
+NO_SETTLEMENT = Settlement()
 
 
 def check_of(shared: Shared) -> bytes:
@@ -37,11 +41,21 @@ def check_of(shared: Shared) -> bytes:
     return digest.digest()
 
 
+def plain_channels(shared: Shared) -> tuple[Channel, ...]:
+    """All of `shared` in float32."""
+    return tuple(Channel(name, "float32", x.numel(), plain.encode(x)) for name, x in shared.items())
+
+
+def _new_book(leads: bool | None) -> Leader | Follower | None:
+    return None if leads is None else Leader() if leads else Follower()
+
+
 class Edge:
     """Our end of one edge.
 
     Args:
         peer: the neighbour.
+        leads: whether our end names the pairs that are applied (the smaller id); None: nothing is settled.
         epoch: of our own process; grows with each start.
         channels: name -> entries of every channel that travels.
         codecs: by name, what we can decode; `codec` is what we send deltas with.
@@ -56,11 +70,15 @@ class Edge:
         codec: Compressor,
         codecs: Mapping[str, Compressor],
         generator: torch.Generator,
+        leads: bool | None = None,
     ) -> None:
         self.peer = peer
         self.mine: Shared | None = None  # our public copy as the neighbour holds it
         self.told: tuple[int, int] | None = None  # (round, hop) of the last message sent
         self.snapshots = 0  # sent
+        self.unsettled = 0  # pairs that a restart of either end left open
+        self._leads, self._due = leads, list[Amount]()
+        self._book = _new_book(leads)
         self._channels = dict(channels)
         self._codec, self._codecs, self._generator = codec, codecs, generator
         self._epoch, self._seq = epoch, NOTHING
@@ -87,6 +105,8 @@ class Edge:
             raise StaleMessage(f"{self.peer}: hello of epoch {hello.epoch} after one of epoch {self._their_epoch}")
         if hello.epoch > self._their_epoch:
             self._their_epoch, self._their_seq, self._theirs = hello.epoch, NOTHING, {}
+            self.unsettled += self._book.open if self._book is not None else 0
+            self._book, self._due = _new_book(self._leads), []
         mine = None if self.mine is None else Held(self._epoch, self._seq, check_of(self.mine))
         self.broken = mine is None or hello.held != mine
 
@@ -100,12 +120,12 @@ class Edge:
         channels, mine = [], {}
         for name, x in shared.items():
             codec = self._codec if x.numel() > SMALL else plain.float32()
-            data = codec.encode(x - self.mine[name], self._generator)
+            data = codec.encode(codec.subtract(x, self.mine[name]), self._generator)
             channels.append(Channel(name, codec.name, x.numel(), data))
-            mine[name] = self.mine[name] + codec.decode(data, x.numel())
+            mine[name] = codec.add(self.mine[name], codec.decode(data, x.numel()))
         self.mine, base = mine, self._seq
-        self._seq += 1
-        return Update(self._epoch, self._seq, base, round, hop, tuple(channels), check_of(mine))
+        settlement = self._next()
+        return Update(self._epoch, self._seq, base, round, hop, tuple(channels), check_of(mine), settlement)
 
     def answer(self, request: SnapshotRequest) -> Snapshot | None:
         """A snapshot of our public copy, or None when one that was sent later than `request.seq` is on its way."""
@@ -116,10 +136,20 @@ class Edge:
     def _snapshot(self) -> Snapshot:
         assert self.mine is not None
         assert self.told is not None
-        self._seq += 1
+        settlement = self._next()
         self._snapshot_seq, self.broken, self.snapshots = self._seq, False, self.snapshots + 1
-        channels = tuple(Channel(name, "float32", x.numel(), plain.encode(x)) for name, x in self.mine.items())
-        return Snapshot(self._epoch, self._seq, *self.told, channels, check_of(self.mine))
+        channels = plain_channels(self.mine)
+        return Snapshot(self._epoch, self._seq, *self.told, channels, check_of(self.mine), settlement)
+
+    def _next(self) -> Settlement | None:
+        """The next seq stands for `mine`; what is to be said about the pairs applied before."""
+        assert self.mine is not None
+        self._seq += 1
+        if self._book is None:
+            return None
+        settlement = self._book.statement()
+        self._book.told(self._seq, self.mine)
+        return settlement
 
     # ---- incoming
     def hear(self, message: Snapshot | Update) -> Shared:
@@ -136,22 +166,52 @@ class Edge:
             raise StaleMessage(f"{self.peer}: seq {message.seq} after seq {self._their_seq}")
         if isinstance(message, Update) and (message.base != self._their_seq or self._their_seq == NOTHING):
             raise OutOfSequence(f"delta to seq {message.base}, we hold {self._their_seq}")
-        decoded = self._decode(message.channels)
+        decoded = self.decode(message.channels)
         if isinstance(message, Update):
-            decoded = {name: self._theirs[name] + x for name, x in decoded.items()}
-        self._require_finite(decoded)
+            codecs = {c.name: self._codecs[c.encoding] for c in message.channels}
+            decoded = {name: codecs[name].add(self._theirs[name], x) for name, x in decoded.items()}
+        self.require_finite(decoded)
         if check_of(decoded) != message.check:
             raise OutOfSequence(f"seq {message.seq} gives another result here than at its sender")
         self._theirs, self._their_seq = decoded, message.seq
+        if self._book is not None:
+            self._book.heard(message.seq, decoded)
+            self._due += self._book.settle(message.settlement or NO_SETTLEMENT, message.seq)
         return decoded
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """(epoch, seq) of the neighbour's copy that `hear` gave last."""
+        return self._their_epoch, self._their_seq
+
+    # ---- settlement
+    @property
+    def can_use(self) -> bool:
+        """Whether what the neighbour said may be mixed: not while too many pairs wait for it to confirm them."""
+        return self._book is None or self._book.can_use
+
+    def used(self, theirs_seq: int, weight: float, theirs: Shared) -> None:
+        """A mix has taken in version `theirs_seq` of the neighbour's copy, against `mine`."""
+        if self._book is not None:
+            assert self.mine is not None
+            self._book.used(Pair(self._seq, theirs_seq, weight), theirs, self.mine)
+
+    def due(self) -> list[Amount]:
+        """What the next mix has to add to make up differences with the neighbour; our newest version has been mixed."""
+        if self._book is not None:
+            self._due += self._book.reconcile()
+        due, self._due = self._due, []
+        return due
 
     def request(self, message: Snapshot | Update, reason: str) -> SnapshotRequest:
         return SnapshotRequest(self._their_epoch, message.seq, reason)
 
-    def _decode(self, channels: tuple[Channel, ...]) -> dict[str, torch.Tensor]:
+    def decode(self, channels: tuple[Channel, ...], names: Collection[str] | None = None) -> dict[str, torch.Tensor]:
+        """All channels that travel, or those of `names`. Raises BadMessage: other channels, sizes or encodings."""
+        ours = {name: size for name, size in self._channels.items() if names is None or name in names}
         sizes = {c.name: c.size for c in channels}
-        if sizes != self._channels or len(sizes) != len(channels):
-            raise BadMessage(f"{self.peer}: channels {sizes}, ours are {self._channels}")
+        if sizes != ours or len(sizes) != len(channels):
+            raise BadMessage(f"{self.peer}: channels {sizes}, ours are {ours}")
         for c in channels:
             if c.encoding not in self._codecs:
                 raise BadMessage(
@@ -159,7 +219,8 @@ class Edge:
                 )
         return {c.name: self._codecs[c.encoding].decode(c.data, c.size) for c in channels}
 
-    def _require_finite(self, shared: Shared) -> None:
+    def require_finite(self, shared: Shared) -> None:
+        """Raises BadMessage: a value is NaN or infinite."""
         for name, x in shared.items():
             if not bool(torch.isfinite(x).all()):
                 raise BadMessage(f"{self.peer}: channel {name} holds values that are not finite")

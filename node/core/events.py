@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
-from node.core.messages import Message
+from node.core.messages import Join, Message
 from node.types import PeerId, Shared
 
 Stats: TypeAlias = Mapping[str, float]  # what training measured: "loss", "examples", sometimes "accuracy"
@@ -66,7 +66,14 @@ class Leave:
     """The operator wants this peer to stop now."""
 
 
-Event: TypeAlias = Started | Trained | PeerUp | PeerDown | Received | Persisted | Tick | Leave
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A node that wants to become part of the graph was let in here."""
+
+    join: Join
+
+
+Event: TypeAlias = Started | Trained | PeerUp | PeerDown | Received | Persisted | Tick | Leave | Joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +113,9 @@ class Mixed:
     missing: tuple[PeerId, ...]  # neighbours that some hop went without
     contributions: int  # neighbours' vectors applied, over all hops
     intact: bool = True  # no hop of ours, nor (exact mixing) of anyone heard, went without a neighbour
+    used: Mapping[PeerId, tuple[int, int]] = field(default_factory=dict)  # (epoch, seq) of each version in the last hop
+    settled: float = 0.0  # L2 norm, in theta, of what earlier exchanges owed; see `node.core.settlement`
+    mass: Mapping[str, Any] | None = None  # push-sum's books
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +124,23 @@ class Persist:
 
     round: int
     shared: Shared
+    state: Mapping[str, Any] = field(default_factory=dict)  # the protocol's own: JSON-able values and tensors, nested
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """`peer` has become a neighbour."""
+
+    peer: PeerId
+    address: str  # host:port; empty: it dials
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Something that a journal should hold; nobody needs to act on it."""
+
+    event: str  # "apply", "member", "adopt", "join"
+    fields: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,4 +151,4 @@ class Finished:
     rounds: int  # rounds done
 
 
-Effect: TypeAlias = Train | Send | Close | Mixed | Persist | Finished
+Effect: TypeAlias = Train | Send | Close | Mixed | Persist | Finished | Connect | Noted

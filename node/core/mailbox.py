@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from node.types import PeerId, Shared
 
 Key: TypeAlias = tuple[int, int]  # (round, hop)
 DEPTH = 4  # versions kept per neighbour; without deadlines a neighbour is one exchange ahead at the most
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a neighbour's public copy."""
+
+    key: Key  # the exchange it was sent in
+    shared: Shared
+    epoch: int = 0  # of its sender's process
+    seq: int = 0
 
 
 class Mailbox:
@@ -24,13 +35,17 @@ class Mailbox:
     """
 
     def __init__(self, neighbours: Iterable[PeerId], max_staleness: int, depth: int = DEPTH) -> None:
-        self._boxes: dict[PeerId, dict[Key, Shared]] = {p: {} for p in sorted(neighbours)}
+        self._boxes: dict[PeerId, dict[Key, Version]] = {p: {} for p in sorted(neighbours)}
         self._max_staleness = max_staleness
         self._depth = depth
 
-    def put(self, peer: PeerId, key: Key, shared: Shared) -> None:
+    def add(self, peer: PeerId) -> None:
+        """One more neighbour."""
+        self._boxes = dict(sorted({peer: dict[Key, Version](), **self._boxes}.items()))
+
+    def put(self, peer: PeerId, version: Version) -> None:
         box = self._boxes[peer]
-        box[key] = shared
+        box[version.key] = version
         if len(box) > self._depth:
             del box[min(box)]
 
@@ -39,7 +54,7 @@ class Mailbox:
         box = self._boxes[peer]
         return bool(box) and max(box) >= key
 
-    def pick(self, key: Key, lively: Collection[PeerId]) -> dict[PeerId, tuple[Key, Shared]]:
+    def pick(self, key: Key, lively: Collection[PeerId]) -> dict[PeerId, Version]:
         """At most one version per neighbour, in sorted order of neighbour.
 
         Another exchange's version serves only at hop 0 (a later hop's product has no meaning with stale factors) and
@@ -48,9 +63,9 @@ class Mailbox:
         picked = {}
         for peer, box in self._boxes.items():
             if key in box:
-                picked[peer] = (key, box[key])
+                picked[peer] = box[key]
             elif box and key[1] == 0 and peer in lively and key[0] - max(box)[0] <= self._max_staleness:
-                picked[peer] = (max(box), box[max(box)])
+                picked[peer] = box[max(box)]
         return picked
 
     def newest_round(self) -> int:

@@ -7,29 +7,33 @@ give the same outputs.
     IDLE --Started--> TRAINING(r) --Trained--> EXCHANGING(r, 0) --heard all, or deadline--> EXCHANGING(r, 1) ...
                           ^                                                                      |
                           |------------ TRAINING(r + 1, or the newest round heard) <-------------|--last round--> DONE
+
+With `overlap` TRAINING(r + 1) begins together with EXCHANGING(r, 0), from what training gave, and what it changes is
+added to what the exchange made of that. Who is far behind its neighbours takes their state instead of exchanging
+(`node.core.catch_up`). Who is a neighbour, and what it says, is `node.core.neighbourhood`'s.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import Any
 
 import torch
 
-from node.codec.compressor import Compressor
-from node.codec.float32 import float32
-from node.core import hello as greeting
-from node.core.deadlines import DeadlineLimits
-from node.core.edge import Edge
+from node.core import keep
+from node.core.catch_up import CatchUp
+from node.core.edge import Edge, check_of, plain_channels
 from node.core.events import (
     Close,
+    Connect,
     Effect,
     Event,
     Finished,
+    Joined,
     Leave,
-    Mixed,
+    Noted,
     PeerDown,
     PeerUp,
     Persist,
@@ -37,17 +41,33 @@ from node.core.events import (
     Received,
     Send,
     Started,
-    Stats,
     Tick,
     Train,
     Trained,
 )
-from node.core.mailbox import Mailbox
+from node.core.exchange import Exchange
+from node.core.health import LATE
 from node.core.members import Liveness, Members
-from node.core.messages import PROTOCOL_VERSION, Bye, Hello, Snapshot, SnapshotRequest, Update
-from node.errors import BadMessage, ConfigError, Incompatible, LocalFault, OutOfSequence, RemoteFault
+from node.core.messages import (
+    Ack,
+    Bye,
+    Hello,
+    Join,
+    Ping,
+    Snapshot,
+    SnapshotRequest,
+    State,
+    StateRequest,
+    Update,
+)
+from node.core.messages import Members as MembersMessage
+from node.core.neighbourhood import Neighbourhood, Told, digest
+from node.core.peer_config import PeerConfig
+from node.core.settlement import add_up
+from node.errors import BadMessage, ConfigError, LocalFault, RemoteFault
 from node.gossip.mixing import Context, Heard, Mixing
-from node.types import Digests, PeerId, Shared, Weights
+from node.gossip.staleness import damped
+from node.types import PeerId, Shared, Weights
 
 
 class Phase(Enum):
@@ -57,31 +77,6 @@ class Phase(Enum):
     DONE = auto()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PeerConfig:
-    """Settings of the state machine."""
-
-    peer: PeerId
-    row: Weights  # row of W, own id included
-    rounds: int
-    digests: Digests = field(default_factory=dict)
-    epoch: int = 0  # grows by one with each start of the process
-    start_round: int = 0  # rounds that are already done (resumed)
-    seed: int = 0
-    max_staleness: int = 10  # rounds; on a ring of 8 with one 6x slower peer the oldest message used lagged 6 rounds
-    first_contact: float = 60.0  # seconds that the first exchange waits for a neighbour never seen
-    deadlines: DeadlineLimits = field(default_factory=DeadlineLimits)
-    persist_every: int = 0  # rounds; 0: only at the end
-    codec: Compressor = field(default_factory=float32)
-
-    def __post_init__(self) -> None:
-        if self.peer not in self.row:
-            raise ConfigError(f"row of W for {self.peer!r} has no weight for the peer itself")
-        total = sum(self.row.values())
-        if abs(total - 1.0) > 1e-6:
-            raise ConfigError(f"row of W for {self.peer!r} sums to {total:.6f}, not 1")
-
-
 class GossipPeer:
     """One peer's side of the protocol.
 
@@ -89,51 +84,91 @@ class GossipPeer:
         config: fixed settings.
         shared: what is mixed, as it stands at `config.start_round`.
         mixing: the consensus rule (see `node.gossip.mixing`).
+        state: what `Persist` said of the protocol at that round.
     """
 
-    def __init__(self, config: PeerConfig, shared: Shared, mixing: Mixing) -> None:
+    def __init__(
+        self, config: PeerConfig, shared: Shared, mixing: Mixing, state: Mapping[str, Any] | None = None
+    ) -> None:
         self.config = config
         self.round = config.start_round
-        self.hop = 0
-        self.phase = Phase.IDLE
-        self.faults: Counter[str] = Counter()  # refused by kind of fault, and rounds that went without a neighbour
         self.committed = config.start_round  # rounds whose result is on disk
-        self.neighbours = tuple(sorted(p for p in config.row if p != config.peer))
-        self.members = Members(self.neighbours, config.deadlines, config.first_contact)
-        self._shared = self._settled = shared  # `_settled`: after the last finished round
         self._mixing = mixing
         self._generator = torch.Generator().manual_seed(config.seed)
-        self._state = mixing.init(shared, self._context())
-        self._mailbox = Mailbox(self.neighbours, config.max_staleness)
-        self.channels = channels = {name: x.numel() for name, x in shared.items()} | dict(mixing.extra)  # what travels
-        codecs = {c.name: c for c in (float32(), config.codec)}
-        self.edges = {
-            p: Edge(p, config.epoch, channels, config.codec, codecs, self._generator) for p in self.neighbours
-        }
-        self._outbox: Mapping[PeerId, Shared] = {}
-        self._told: tuple[int, int] | None = None  # (round, hop) of `_outbox`
-        self._exchange = _Exchange(0.0)
+        self.channels = {name: x.numel() for name, x in shared.items()} | dict(mixing.extra)  # what travels
+        self._near = Neighbourhood(config, self.channels, self._generator, mixing.pairwise)
+        self._rows = config.rows(config.joins)
+        self._shared = self._base = shared
+        self._done_rounds = config.start_round  # what `_settled` is after
+        self._settled = shared  # after the last finished round
+        self._catch_up = CatchUp(config.max_staleness if config.start_round else 0, config.deadlines.ceiling)
+        self._is_started = self._is_done = False
+        self._training: int | None = None  # the round being trained
+        self._ahead: Trained | None = None  # trained while the exchange before it is still open
+        self._exchange: Exchange | None = None
+        self._kept = dict(state or {})  # the protocol's part of the state after `_done_rounds`
+        self._persisted_at = 0.0
+        self._rule = keep.unpack_rule(mixing, self._kept, mixing.init(shared, self._context(self.round, 0)))
+        self._told = keep.unpack_told(self._kept)
+        keep.unpack_generator(self._kept, self._generator)
 
     # ---- what a driver reads
     @property
+    def phase(self) -> Phase:
+        if self._is_done or not self._is_started:
+            return Phase.DONE if self._is_done else Phase.IDLE
+        return Phase.EXCHANGING if self._exchange is not None and self._training is None else Phase.TRAINING
+
+    @property
+    def hop(self) -> int:
+        return 0 if self._exchange is None else self._exchange.hop
+
+    @property
+    def neighbours(self) -> tuple[PeerId, ...]:
+        return tuple(self._near.edges)
+
+    @property
+    def members(self) -> Members:
+        return self._near.members
+
+    @property
+    def edges(self) -> Mapping[PeerId, Edge]:
+        return self._near.edges
+
+    @property
+    def faults(self) -> Counter[str]:
+        return self._near.faults
+
+    @property
+    def joins(self) -> tuple[Join, ...]:
+        """Nodes that are in the graph beside those of the topology file."""
+        return self._near.joins
+
+    @property
+    def rumours(self) -> Mapping[PeerId, Any]:
+        """What is said of every node: `node.core.messages.Rumour` by id."""
+        return self._near.rumours.by_node
+
+    @property
     def deadline(self) -> float | None:
         """When to send `Tick`: monotonic seconds."""
-        if self.phase is not Phase.EXCHANGING:
+        if self._is_done or not self._is_started:
             return None
-        return min((until for _, until in self._outstanding()), default=None)
+        times = [until for _, until in self._outstanding()]
+        times += [t for t in (self.members.deadline(), self._catch_up.deadline) if t is not None]
+        return min(times, default=None)
 
     @property
     def drained(self) -> bool:
         """Whether we are done and no neighbour can still need us."""
-        return self.phase is Phase.DONE and not any(m.is_open for m in self.members.by_id.values())
+        return self._is_done and not any(m.is_open for m in self.members.by_id.values())
 
     def hops(self, round: int) -> int:
         """Exchanges in a round."""
         return self._mixing.hops(round)
 
     def hello(self, to: PeerId) -> Hello:
-        c = self.config
-        return Hello(PROTOCOL_VERSION, c.peer, c.epoch, self.round, c.digests, (c.codec.name,), self.edges[to].held)
+        return self._near.hello(to, self.round)
 
     # ---- events
     def handle(self, event: Event, now: float) -> list[Effect]:
@@ -154,16 +189,20 @@ class GossipPeer:
             case Received(sender=sender, message=message):
                 return self._receive(sender, message, now)
             case Tick():
-                return self._advance(now)
+                return self._tick(now)
             case PeerUp(peer=peer):
                 self.members.by_id[peer].streaming = True
                 return [Send(peer, self.hello(peer))]
             case PeerDown(peer=peer, reason=reason):
-                self.members.down(peer, now, reason)
-                return self._advance(now)
-            case Trained(round=r, shared=shared, stats=stats) if self.phase is Phase.TRAINING and r == self.round:
-                return self._trained(shared, stats, now)
-            case Started() if self.phase is Phase.IDLE:
+                self._catch_up.give_up(peer)
+                news = self._near.changed(peer) if self.members.down(peer, now, reason) else []
+                return [*news, *self._advance(now)]
+            case Trained(round=r) if r == self._training:
+                return self._trained(event, now)
+            case Trained() if self._is_done:
+                return []
+            case Started() if not self._is_started:
+                self._is_started, self._persisted_at = True, now
                 self.members.started(now)
                 return self._begin(now)
             case Persisted(round=r):
@@ -171,185 +210,284 @@ class GossipPeer:
                 return []
             case Leave():
                 return self._leave("leaving")
+            case Joined(join=join):
+                return self._join(join, None)
         raise LocalFault(f"{type(event).__name__} in phase {self.phase.name}, round {self.round}")
+
+    def _tick(self, now: float) -> list[Effect]:
+        due = self.deadline
+        late = 0.0 if due is None else max(0.0, now - due)
+        if late > LATE and self._exchange is not None:
+            self._exchange.start += late  # we did not run: what has come meanwhile is still to be read
+        self._catch_up.tick(now)
+        return [*self._near.tick(now, late), *self._advance(now)]
 
     # ---- a round
     def _begin(self, now: float) -> list[Effect]:
         if self.round >= self.config.rounds:
-            return self._leave("finished")
-        self.phase, self.hop = Phase.TRAINING, 0
-        self._exchange = _Exchange(now)
+            return [] if self._exchange is not None else self._leave("finished")
+        self._training, self._base = self.round, self._shared
         return [Train(self.round, self._shared)]
 
-    def _trained(self, shared: Shared, stats: Stats, now: float) -> list[Effect]:
-        self.phase = Phase.EXCHANGING
-        self._exchange = _Exchange(now, before=shared, stats=stats)
-        self._shared = shared
-        return self._emit(now) + self._advance(now)
+    def _trained(self, trained: Trained, now: float) -> list[Effect]:
+        self._training, self._ahead = None, trained
+        return self._advance(now)
+
+    def _open(self, trained: Trained, now: float) -> list[Effect]:
+        """Begin to exchange what training gave."""
+        before, newest = trained.shared, self._near.mailbox.newest_round()
+        if self._base is not self._shared:  # the exchange before it has moved us since
+            before = {name: self._shared[name] + (x - self._base[name]) for name, x in trained.shared.items()}
+        r = min(max(trained.round, newest), self.config.rounds - 1) if self.config.overlap else trained.round
+        self._exchange = Exchange(r, now, before, trained.stats)
+        self._shared = before
+        effects = self._emit(now)
+        if self.config.overlap:
+            self.round = r + 1
+            effects += self._begin(now)
+        return effects
 
     def _emit(self, now: float) -> list[Effect]:
-        self._exchange.start, self._exchange.given_up = now, set()
-        self._outbox, self._state = self._mixing.emit(self._shared, self._state, self._context())
-        self._told = (self.round, self.hop)
-        return [self._tell(p) for p in self.neighbours if self.members.by_id[p].state is Liveness.ALIVE]
-
-    def _tell(self, peer: PeerId) -> Effect:
-        assert self._told is not None
-        return Send(peer, self.edges[peer].tell(self._outbox[peer], *self._told))
+        e = self._exchange
+        assert e is not None
+        e.begin_hop(now)
+        outbox, self._rule = self._mixing.emit(self._shared, self._rule, self._context(*e.key))
+        self._told = Told(e.key, outbox)
+        return self._near.tell_all(self._told)
 
     def _advance(self, now: float) -> list[Effect]:
-        """Close every exchange that has heard all it waits for."""
+        """Go on as far as what was heard allows."""
         effects: list[Effect] = []
-        while self.phase is Phase.EXCHANGING and self._is_complete(now):
-            self._combine(now)
-            self.hop += 1
-            if self.hop < self._mixing.hops(self.round):
-                effects += self._emit(now)
+        while not self._is_done:
+            if self._exchange is not None and not self._catch_up.pending:
+                if not self._is_complete(now):
+                    break
+                effects += self._mix(now)
+            elif self._training is None and self._catch_up.ready:
+                effects += self._adopt(now)
+            elif self._ahead is not None and not self._catch_up.pending:
+                ahead, self._ahead = self._ahead, None
+                effects += self._open(ahead, now)
             else:
-                effects += self._close(now)
+                break
         return effects
+
+    def _mix(self, now: float) -> list[Effect]:
+        """One hop is complete."""
+        e = self._exchange
+        assert e is not None
+        self._combine(e)
+        e.hop += 1
+        return self._emit(now) if e.hop < self._mixing.hops(e.round) else self._close(e, now)
 
     def _outstanding(self) -> list[tuple[PeerId, float]]:
         """Neighbours that the exchange still waits for, and until when."""
-        key, start = (self.round, self.hop), self._exchange.start
+        e = self._exchange
+        if e is None:
+            return []
         waits = (
-            (p, self.members.wait_until(p, start))
-            for p in self.neighbours
-            if p not in self._exchange.given_up and not self._mailbox.reached(p, key)
+            (p, self.members.wait_until(p, e.start))
+            for p in self._peers_in(e.round)
+            if p not in e.given_up and not self._near.mailbox.reached(p, e.key) and self._may_wait(p)
         )
-        return [(p, until) for p, until in waits if until is not None and until > start]  # else: given up before
+        return [(p, until) for p, until in waits if until is not None and until > e.start]  # else: given up before
+
+    def _may_wait(self, peer: PeerId) -> bool:
+        return not self.config.asynchronous or self.members.by_id[peer].state is Liveness.UNKNOWN
 
     def _is_complete(self, now: float) -> bool:
+        e = self._exchange
+        assert e is not None
         for peer, until in self._outstanding():
             if now < until:
                 return False
-            self._exchange.given_up.add(peer)
+            e.given_up.add(peer)
             self.faults["deadline"] += 1
-            self.members.by_id[peer].patience.missed(self._exchange.start, now)
+            self.members.by_id[peer].patience.missed(e.start, now)
         return True
 
-    def _combine(self, now: float) -> None:
-        picked = self._mailbox.pick((self.round, self.hop), self.members.lively())
+    def _combine(self, e: Exchange) -> None:
+        peers = set(self._peers_in(e.round))
+        picked = {p: v for p, v in self._near.mailbox.pick(e.key, self.members.lively()).items() if p in peers}
         heard = {}
-        for peer, (key, theirs) in picked.items():
-            mine = self.edges[peer].mine
-            if mine is not None and self.edges[peer].told == self._told:
-                heard[peer] = Heard(theirs, mine, self.round - key[0], on_time=key == (self.round, self.hop))
-        self._shared, self._state = self._mixing.combine(self._shared, heard, self._state, self._context())
-        exchange = self._exchange
-        exchange.staleness = {p: h.staleness for p, h in heard.items()}
-        exchange.missing |= set(self.neighbours) - set(heard)
-        exchange.contributions += len(heard)
+        for peer, version in picked.items():
+            edge = self.edges[peer]
+            if edge.mine is not None and edge.told == e.key and edge.can_use:
+                late, on_time = e.round - version.key[0], version.key == e.key
+                heard[peer] = Heard(version.shared, edge.mine, late, on_time=on_time, epoch=version.epoch)
+        context = self._context(*e.key, {p: h.staleness for p, h in heard.items()})
+        mixed, self._rule = self._mixing.combine(self._shared, heard, self._rule, context)
+        for peer in heard:
+            self.edges[peer].used(picked[peer].seq, context.row[peer], picked[peer].shared)
+        e.note(heard, {p: (v.epoch, v.seq) for p, v in picked.items()}, peers)
+        self._shared = self._settle(mixed, e)
 
-    def _close(self, now: float) -> list[Effect]:
-        e, self._settled = self._exchange, self._shared
-        intact = self._mixing.intact(self._state) and not e.missing
-        missing = tuple(sorted(e.missing))
-        mixed = Mixed(self.round, e.before, self._shared, e.stats, e.staleness, missing, e.contributions, intact)
-        self.round = min(max(self.round + 1, self._mailbox.newest_round()), self.config.rounds)
-        every = self.config.persist_every
-        due = every > 0 and self.round % every == 0 and self.round < self.config.rounds
-        return [mixed, *([Persist(self.round, self._shared)] if due else []), *self._begin(now)]
+    def _settle(self, mixed: Shared, e: Exchange) -> Shared:
+        """Make up for what deadlines did to the mean, or only measure it."""
+        due = [amount for edge in self.edges.values() for amount in edge.due()]
+        e.note_settled(due, mixed)
+        return add_up(mixed, due) if self.config.settle else mixed
+
+    def _close(self, e: Exchange, now: float) -> list[Effect]:
+        """The last hop of a round is mixed."""
+        self._exchange, self._settled, self._done_rounds = None, self._shared, e.round + 1
+        self._kept = self._pack()
+        self._catch_up.gap = self.config.max_staleness  # what we hold is something of our own now
+        mixed = e.mixed(self._shared, self._mixing.intact(self._rule), self._mixing.mass(self._rule))
+        effects: list[Effect] = [mixed, *self._persist(now)]
+        if not self.config.overlap:
+            self.round = min(max(e.round + 1, self._near.mailbox.newest_round()), self.config.rounds)
+        if self._training is None and self._ahead is None:
+            effects += self._begin(now)
+        return effects
+
+    def _persist(self, now: float) -> list[Effect]:
+        c, r = self.config, self._done_rounds
+        by_round = c.persist_every > 0 and r % c.persist_every == 0
+        by_time = c.persist_seconds > 0 and now - self._persisted_at >= c.persist_seconds
+        if r >= c.rounds or not (by_round or by_time):
+            return []
+        self._persisted_at = now
+        return [Persist(r, self._settled, self._kept)]
+
+    def _pack(self) -> dict[str, Any]:
+        return keep.pack(self._mixing, self._rule, self._told, self._generator, self.joins)
 
     def _leave(self, reason: str) -> list[Effect]:
         """Stop here: what was trained but not mixed is dropped, so that the state is one that a round ended with."""
-        if self.phase is Phase.DONE:
+        if self._is_done:
             return []
-        self.phase, self._shared = Phase.DONE, self._settled
+        self._is_done = self._is_started = True
+        self._exchange = self._ahead = None
+        self._shared, self.round = self._settled, self._done_rounds
         byes = [
             Send(p, Bye(self.round, reason))
             for p, m in self.members.by_id.items()
-            if m.state is Liveness.ALIVE or (m.state is Liveness.FINISHED and m.streaming)
+            if m.streaming and m.state in (Liveness.ALIVE, Liveness.SUSPECT, Liveness.FINISHED)
         ]
-        return [*byes, Persist(self.round, self._shared), Finished(self._shared, self.round)]
+        return [*byes, Persist(self.round, self._shared, self._kept), Finished(self._shared, self.round)]
+
+    def _adopt(self, now: float) -> list[Effect]:
+        """Take the neighbours' state instead of ours."""
+        self.round, self._shared, peers = self._catch_up.take(self._rows(self.round))
+        self._exchange = self._ahead = self._told = None
+        self._settled, self._done_rounds = self._shared, self.round
+        self._rule = self._mixing.init(self._shared, self._context(self.round, 0))
+        self._kept = self._pack()
+        self.faults["adopted"] += 1
+        fields = {"round": self.round, "from": list(peers), "digest": digest(self._shared)}
+        return [Noted("adopt", fields), Persist(self.round, self._shared, self._kept), *self._begin(now)]
 
     # ---- messages
     def _receive(self, sender: PeerId, message: object, now: float) -> list[Effect]:
-        self.members.by_id[sender].heard = now
+        cleared = self._near.changed(sender) if self.members.heard(sender, now) else []
         try:
-            match message:
-                case Hello():
-                    return self._greet(sender, message, now)
-                case Snapshot() | Update():
-                    return self._hear(sender, message, now)
-                case SnapshotRequest():
-                    answer = self.edges[sender].answer(message)
-                    return [Send(sender, answer)] if answer else []
-                case Bye():
-                    return self._bid_farewell(sender, message, now)
+            effects = self._take(sender, message, now)
         except RemoteFault as fault:
             self.faults[type(fault).__name__] += 1
             raise
+        missed = self._near.resume(sender, self._told) if cleared else []
+        return [*cleared, *missed, *effects]
+
+    def _take(self, sender: PeerId, message: object, now: float) -> list[Effect]:
+        match message:
+            case Hello():
+                return self._greet(sender, message, now)
+            case Snapshot() | Update():
+                return self._hear(sender, message, now)
+            case SnapshotRequest():
+                answer = self.edges[sender].answer(message)
+                return [Send(sender, answer)] if answer else []
+            case Bye():
+                return self._bid_farewell(sender, message, now)
+            case Ping():
+                return self._near.answer(sender, message)
+            case Ack():
+                return []
+            case MembersMessage(rumours=rumours):
+                return self._near.learn(sender, rumours)
+            case StateRequest():
+                state = State(self._done_rounds, plain_channels(self._settled), check_of(self._settled))
+                return [Send(sender, state)]
+            case State():
+                return self._take_state(sender, message, now)
+            case Join():
+                return self._join(message, sender)
         raise LocalFault(f"{type(message).__name__} is no message")
 
     def _greet(self, sender: PeerId, message: Hello, now: float) -> list[Effect]:
         try:
-            greeting.compare(self.hello(sender), message, sender)
-            self.edges[sender].greet(message)
+            effects = self._near.greet(sender, message, self.round, now)
         except RemoteFault as fault:
-            self.faults[type(fault).__name__] += 1
-            if isinstance(fault, Incompatible):
-                self.members.mark(sender, Liveness.REFUSED, str(fault))
-            farewell = Send(sender, Bye(self.round, str(fault), refused=True))
-            return [farewell, Close(sender, str(fault), retry=True), *self._advance(now)]
-        member = self.members.by_id[sender]
-        member.epoch, member.round = message.epoch, max(member.round, message.round)
-        self.members.mark(sender, Liveness.ALIVE)
-        return self._resume(sender)
+            return [*self._near.refuse(sender, fault, self.round, now), *self._advance(now)]
+        if self._is_done:
+            return [*effects, *self._near.resume(sender, self._told), Send(sender, Bye(self.round, "finished"))]
+        is_new = message.version >= (1, 1)
+        if is_new and self._catch_up.asks(sender, message.round, self._done_rounds, now):
+            return [*effects, Send(sender, StateRequest(self._done_rounds))]
+        return effects if self._catch_up.pending else [*effects, *self._near.resume(sender, self._told)]
 
-    def _resume(self, peer: PeerId) -> list[Effect]:
-        """What a neighbour that has just said hello has missed; and our bye where we are done."""
-        effects: list[Effect] = []
-        edge = self.edges[peer]
-        if self._told is not None and (edge.broken or edge.told != self._told):
-            effects.append(self._tell(peer))
-        if self.phase is Phase.DONE:
-            effects.append(Send(peer, Bye(self.round, "finished")))
-        return effects
+    def _take_state(self, sender: PeerId, message: State, now: float) -> list[Effect]:
+        """A neighbour's answer to our question for its state.
+
+        Raises:
+            BadMessage: not our channels, or not what the check says.
+        """
+        edge = self.edges[sender]
+        shared = edge.decode(message.channels, set(self._shared))
+        edge.require_finite(shared)
+        if check_of(shared) != message.check:
+            raise BadMessage(f"{sender}: its state after round {message.round} is not what its check says")
+        self._catch_up.answered(sender, min(message.round, self.config.rounds), shared, self._done_rounds)
+        return self._advance(now)
 
     def _hear(self, sender: PeerId, message: Snapshot | Update, now: float) -> list[Effect]:
-        edge, member = self.edges[sender], self.members.by_id[sender]
-        if member.state not in (Liveness.ALIVE, Liveness.FINISHED):
-            raise BadMessage(f"{sender}: {type(message).__name__} before its hello was accepted")
-        try:
-            theirs = edge.hear(message)
-        except OutOfSequence as fault:
-            self.faults["OutOfSequence"] += 1
-            return [Send(sender, edge.request(message, str(fault)))]
-        key = (message.round, message.hop)
-        self._mailbox.put(sender, key, theirs)
-        member.round = max(member.round, message.round)
-        self._note_arrival(sender, key, now)
-        return self._advance(now)
+        effects = self._near.hear(sender, message)
+        self._note_arrival(sender, (message.round, message.hop), now)
+        return [*effects, *self._advance(now)]
 
     def _note_arrival(self, sender: PeerId, key: tuple[int, int], now: float) -> None:
         """Learn how long this neighbour lets us wait; what came before we were ready counts as no wait."""
-        patience = self.members.by_id[sender].patience
-        if sender in self._exchange.given_up or key < (self.round, self.hop):
+        patience, e = self.members.by_id[sender].patience, self._exchange
+        if (e is not None and (sender in e.given_up or key < e.key)) or (e is None and key[0] < self.round):
             patience.late(now)
         else:
-            patience.arrived(self._exchange.start if self.phase is Phase.EXCHANGING else now, now)
+            patience.arrived(now if e is None else e.start, now)
 
     def _bid_farewell(self, sender: PeerId, message: Bye, now: float) -> list[Effect]:
         state = Liveness.REFUSED if message.refused else Liveness.FINISHED
         if message.reason == "leaving":
-            state = Liveness.DOWN
-        self.members.mark(sender, state, message.reason)
+            state = Liveness.LEFT
+        self._catch_up.give_up(sender)
+        news = self._near.changed(sender) if self.members.mark(sender, state, now, message.reason) else []
         close = Close(sender, f"refused by {sender}: {message.reason}", retry=True)
-        return ([close] if message.refused else []) + self._advance(now)
+        return [*news, *([close] if message.refused else []), *self._advance(now)]
 
-    def _context(self) -> Context:
-        return Context(self.config.peer, self.round, self.hop, self.config.row, self._generator)
+    def _join(self, join: Join, source: PeerId | None) -> list[Effect]:
+        """One node more in the graph, from `join.round` on.
 
+        Raises:
+            BadMessage: nobody may join here, or the graph cannot take it.
+        """
+        if any(known.node == join.node for known in self.joins):
+            return []
+        if self.config.rewire is None:
+            raise BadMessage(f"{join.node} wants to join; this network takes nobody (gossip.joins in the node file)")
+        try:
+            self._rows = self.config.rows((*self.joins, join))
+        except ConfigError as error:
+            raise BadMessage(f"{join.node} cannot join: {error}") from error
+        effects = self._near.join(join, source)
+        is_ours = self.config.peer in join.neighbours
+        return [*([Connect(join.node, join.address)] if is_ours else []), *effects]
 
-@dataclass(slots=True)
-class _Exchange:
-    """What is known of the round under way."""
+    # ---- W
+    def _peers_in(self, round: int) -> list[PeerId]:
+        return [p for p in sorted(self._rows(round)) if p != self.config.peer and p in self.edges]
 
-    start: float  # of this hop, monotonic seconds
-    before: Shared = field(default_factory=dict)
-    stats: Stats = field(default_factory=dict)
-    given_up: set[PeerId] = field(default_factory=set)  # in this hop
-    missing: set[PeerId] = field(default_factory=set)  # in any hop
-    staleness: dict[PeerId, int] = field(default_factory=dict)
-    contributions: int = 0
+    def _context(self, round: int, hop: int, staleness: Mapping[PeerId, int] | None = None) -> Context:
+        c = self.config
+        row: Weights = self._rows(round)
+        if c.asynchronous and staleness is not None:
+            row = damped(row, c.peer, staleness)
+        return Context(c.peer, round, hop, row, self._generator, self.members.present())

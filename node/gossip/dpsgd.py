@@ -31,4 +31,4 @@ def dpsgd(aggregate: Aggregator = weighted_mean) -> Mixing:
     def combine(shared: Shared, heard: Mapping[PeerId, Heard], state: State, ctx: Context) -> tuple[Shared, State]:
         return aggregate(shared, heard, ctx.row), state
 
-    return Mixing(init, lambda round: 1, emit, combine)
+    return Mixing(init, lambda round: 1, emit, combine, pairwise=aggregate is weighted_mean)

@@ -7,7 +7,7 @@ vectors, never deltas: `node.core.edge` alone knows how vectors travel.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import torch
@@ -26,6 +26,7 @@ class Context:
     hop: int
     row: Weights  # row of W(t), own id included: how much each neighbour counts with us
     generator: torch.Generator  # the only source of randomness
+    present: Mapping[PeerId, int] = field(default_factory=dict)  # neighbours that are there -> epoch of their process
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Heard:
     mine: Shared  # our public copy as that neighbour holds it
     staleness: int  # rounds that `theirs` lags behind us; negative: ahead
     on_time: bool = True  # `theirs` is of exactly this round and hop
+    epoch: int = 0  # of the neighbour's process that sent `theirs`
 
 
 class Init(Protocol):
@@ -62,6 +64,9 @@ class Mixing(NamedTuple):
     `emit` gives what to tell each neighbour (every neighbour in `ctx.row` must be answered); `combine` folds in what
     was heard, a neighbour that stayed silent being absent from `heard`. Vectors have shape (..., d) and are never
     changed in place.
+
+    `pack` and `unpack` carry a state through a checkpoint as JSON-able values and tensors, nested; a rule without
+    `unpack` starts anew from what was mixed.
     """
 
     init: Init
@@ -70,3 +75,7 @@ class Mixing(NamedTuple):
     combine: Combine
     intact: Callable[[State], bool] = lambda state: True  # whether the round, so far, is undamaged
     extra: Mapping[str, int] = {}  # channels that `emit` adds to those of `shared`: name -> entries
+    pack: Callable[[State], Any] = lambda state: None
+    unpack: Callable[[Any], State] | None = None
+    pairwise: bool = False  # what a neighbour adds is w_ij (theirs_j - mine): both ends can settle a difference later
+    mass: Callable[[State], Mapping[str, Any] | None] = lambda state: None  # push-sum's books, for whoever audits them

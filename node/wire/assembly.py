@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from google.protobuf.message import DecodeError
 
-from node.core.messages import Message, Snapshot, Update
+from node.core.messages import Message, Payload
 from node.errors import BadMessage
 from node.wire import convert
 from node.wire.generated import gossip_pb2 as pb
@@ -20,7 +20,7 @@ from node.wire.parts import Buffer, decode_part
 
 @dataclass(slots=True)
 class _Filling:
-    header: Snapshot | Update
+    header: Payload
     sizes: tuple[int, ...]  # bytes of each channel
     buffer: bytearray  # of the payload; zero pages until they are written, so that an announcement alone costs nothing
     filled: int = 0
@@ -61,7 +61,7 @@ class Assembler:
             f = self._filling
             raise BadMessage(f"a message inside another one, at byte {f.filled} of {len(f.buffer)}")
         message = convert.to_message(content, self._within)
-        if not isinstance(message, Snapshot | Update):
+        if not isinstance(message, Payload):
             return message
         sizes = convert.header_sizes(content)
         self._filling = _Filling(message, sizes, bytearray(sum(sizes)))

@@ -1,5 +1,7 @@
 """Messages of the core to protobuf and back. The payload itself is not touched here: see `frames` and `assembly`.
 
+News of members and settlements are `news`'.
+
 What comes in is checked against every limit; what goes out is our own and trusted, except for the length of a reason.
 Unknown fields are skipped (a newer minor version); a frame with nothing that we know is refused.
 """
@@ -8,10 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from node.core.messages import Bye, Channel, Held, Hello, Message, Snapshot, SnapshotRequest, Update
+from node.core.messages import (
+    Bye,
+    Channel,
+    Held,
+    Hello,
+    Message,
+    Payload,
+    Settlement,
+    Snapshot,
+    SnapshotRequest,
+    State,
+    Update,
+)
 from node.errors import BadMessage
 from node.types import PeerId
-from node.wire import limits
+from node.wire import limits, news
 from node.wire.generated import gossip_pb2 as pb
 from node.wire.limits import Limits, at_most, text
 
@@ -26,19 +40,28 @@ def to_frame(message: Message) -> pb.Frame:
             snapshot = pb.Snapshot(
                 epoch=epoch, seq=seq, round=r, hop=hop, channels=headers, check=check, payload_bytes=total
             )
+            if (said := news.from_settlement(message.settlement)) is not None:
+                snapshot.settlement.CopyFrom(said)
             return pb.Frame(snapshot=snapshot)
         case Update(epoch=epoch, seq=seq, base=base, round=r, hop=hop, channels=channels, check=check):
             update = pb.Update(epoch=epoch, seq=seq, base=base, round=r, hop=hop, check=check)
             update.channels.extend(_from_channels(channels))
             update.payload_bytes = payload_bytes(message)
+            if (said := news.from_settlement(message.settlement)) is not None:
+                update.settlement.CopyFrom(said)
             return pb.Frame(update=update)
+        case State(round=r, channels=channels, check=check):
+            headers, total = _from_channels(channels), payload_bytes(message)
+            return pb.Frame(state=pb.State(round=r, channels=headers, check=check, payload_bytes=total))
         case SnapshotRequest(epoch=epoch, seq=seq, reason=reason):
             return pb.Frame(snapshot_request=pb.SnapshotRequest(epoch=epoch, seq=seq, reason=_cut(reason)))
         case Bye(round=r, reason=reason, refused=refused):
             return pb.Frame(bye=pb.Bye(round=r, reason=_cut(reason), refused=refused))
+        case _:
+            return news.to_frame(message)
 
 
-def payload_bytes(message: Snapshot | Update) -> int:
+def payload_bytes(message: Payload) -> int:
     return sum(len(channel.data) for channel in message.channels)
 
 
@@ -46,27 +69,30 @@ def to_message(frame: pb.Frame, within: Limits) -> Message:
     """The message of a frame; the channels of a Snapshot or an Update have empty data, see `with_payload`.
 
     Raises:
-        BadMessage: over a limit, or not one of the five messages.
+        BadMessage: over a limit, or not a message that we know.
     """
     match frame.WhichOneof("content"):
         case "hello":
             return _to_hello(frame.hello)
         case "snapshot":
             s = frame.snapshot
-            return Snapshot(
-                s.epoch, s.seq, s.round, s.hop, _to_channels(s.channels, s.payload_bytes, within), _check(s.check)
-            )
+            channels, settlement = _to_channels(s.channels, s.payload_bytes, within), _settlement(s)
+            return Snapshot(s.epoch, s.seq, s.round, s.hop, channels, _check(s.check), settlement)
         case "update":
             u = frame.update
             channels = _to_channels(u.channels, u.payload_bytes, within)
-            return Update(u.epoch, u.seq, u.base, u.round, u.hop, channels, _check(u.check))
+            return Update(u.epoch, u.seq, u.base, u.round, u.hop, channels, _check(u.check), _settlement(u))
+        case "state":
+            state = frame.state
+            channels = _to_channels(state.channels, state.payload_bytes, within)
+            return State(state.round, channels, _check(state.check))
         case "snapshot_request":
             r = frame.snapshot_request
             return SnapshotRequest(r.epoch, r.seq, text("reason", r.reason, limits.REASON))
         case "bye":
             return Bye(frame.bye.round, text("reason", frame.bye.reason, limits.REASON), frame.bye.refused)
         case other:
-            raise BadMessage(f"a frame with {other or 'nothing that we know'}, wanted a message")
+            return news.to_message(other, frame)
 
 
 def header_sizes(frame: pb.Frame) -> tuple[int, ...]:
@@ -76,7 +102,13 @@ def header_sizes(frame: pb.Frame) -> tuple[int, ...]:
             return tuple(channel.data_bytes for channel in frame.snapshot.channels)
         case "update":
             return tuple(channel.data_bytes for channel in frame.update.channels)
+        case "state":
+            return tuple(channel.data_bytes for channel in frame.state.channels)
     return ()
+
+
+def _settlement(message: pb.Snapshot | pb.Update) -> Settlement | None:
+    return news.to_settlement(message.settlement) if message.HasField("settlement") else None
 
 
 def _from_hello(hello: Hello) -> pb.Hello:

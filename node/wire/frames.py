@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from node.core.messages import Message, Snapshot, Update
+from node.core.messages import Message, Payload
 from node.wire import convert
 from node.wire.generated import gossip_pb2 as pb
 from node.wire.limits import PART
@@ -17,7 +17,7 @@ from node.wire.parts import Buffer, encode_part
 def encode(message: Message) -> Iterator[bytes]:
     """The frames of `message` in order; the payload is copied part by part, as the frames are asked for."""
     yield pb.EdgeRequest(frame=convert.to_frame(message)).SerializeToString()
-    if isinstance(message, Snapshot | Update):
+    if isinstance(message, Payload):
         yield from _parts([channel.data for channel in message.channels])
 
 

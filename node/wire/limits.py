@@ -22,6 +22,10 @@ DIGESTS = 32
 CODECS = 32
 CHANNELS = 16
 CHECK = 16  # bytes
+PAIRS = 64  # twice what an end leaves open (`node.core.settlement.OPEN`)
+RUMOURS = 512  # in one message; a longer list is sent in several
+NEIGHBOURS = 512  # of a node that joins
+ADDRESS = 256  # characters
 ENTRY = 4  # bytes of one entry in float32, the widest encoding there is
 SPARE = 1024  # bytes a channel may take beyond its entries: scales and zero points of small groups
 

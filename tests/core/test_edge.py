@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 import torch
 
 from node.codec.compressor import Compressor
-from node.codec.float32 import float32
+from node.codec.float32 import encode, float32, subtract
 from node.core.edge import Edge, check_of
 from node.core.messages import PROTOCOL_VERSION, Hello, Snapshot, Update
 from node.errors import BadMessage, OutOfSequence, StaleMessage
@@ -21,6 +22,11 @@ CHANNELS = {"theta": 100, "flag": 1}
 def shared(seed: int) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
     return {name: torch.randn(size, generator=generator) for name, size in CHANNELS.items()}
+
+
+def to_nan() -> bytes:
+    """The delta that makes every entry of `shared(0)` NaN."""
+    return encode(subtract(torch.full((100,), math.nan), shared(0)["theta"]))
 
 
 def edge(peer: PeerId, epoch: int = 0, codec: Compressor | None = None) -> Edge:
@@ -132,7 +138,7 @@ def test_a_duplicate_changes_nothing():
         (lambda m: replace(m, channels=m.channels + m.channels[:1]), BadMessage),
         (lambda m: replace(m, channels=(replace(m.channels[0], data=b"1234"), m.channels[1])), BadMessage),
         (lambda m: replace(m, channels=(replace(m.channels[0], encoding="pickle"), m.channels[1])), BadMessage),
-        (lambda m: replace(m, channels=(replace(m.channels[0], data=b"\xff" * 400), m.channels[1])), BadMessage),
+        (lambda m: replace(m, channels=(replace(m.channels[0], data=to_nan()), m.channels[1])), BadMessage),
         (lambda m: replace(m, epoch=7), StaleMessage),
     ],
 )

@@ -24,7 +24,7 @@ def test_another_minor_version_agrees():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"version": (9, 1)}, ["9.1", "1.0", "upgrade"]),
+        ({"version": (9, 1)}, ["9.1", "1.1", "upgrade"]),
         ({"node": PeerId("c")}, ["c", "expected b", "topology"]),
         ({"digests": {"base_model": "9999", "labels": "2222"}}, ["base_model differs", "9999", "1111", "node file"]),
         ({"digests": {"base_model": "1111", "labels": "9"}}, ["labels differs", "9", "2222"]),

@@ -153,7 +153,7 @@ def test_a_closed_stream_is_dialled_again_only_if_the_peer_says_so(retry: bool, 
             await asyncio.to_thread(gate.all_here.wait)
             node = cluster.nodes["p00"]
             node._carry_out(Close("p01", "a test says so", retry))
-            await until(lambda: peers["p00"].members.by_id["p01"].state is Liveness.DOWN)
+            await until(lambda: peers["p00"].members.by_id["p01"].state is Liveness.SUSPECT)
             if retry:
                 await until(lambda: peers["p00"].members.by_id["p01"].state is Liveness.ALIVE)
             gate.open()

@@ -9,7 +9,8 @@ import torch
 
 from node.core.deadlines import DeadlineLimits
 from node.core.edge import check_of
-from node.core.peer import GossipPeer, PeerConfig
+from node.core.peer import GossipPeer
+from node.core.peer_config import PeerConfig
 from node.drivers.simulation import Faults, Simulation
 from node.graph.spectrum import contraction
 from node.graph.weights import metropolis, row_of
@@ -131,12 +132,12 @@ def test_a_crash_stops_nobody_and_a_restart_comes_back():
 def test_a_liar_is_refused_and_the_rest_goes_on(seed):
     from dataclasses import replace
 
-    from node.core.messages import Update
+    from node.core.messages import Snapshot, Update
 
     liar = PeerId("p00")
 
     def tamper(sender, message):
-        if sender == liar and isinstance(message, Update):
+        if sender == liar and isinstance(message, Snapshot | Update):  # all bits set: NaN
             return replace(message, channels=tuple(replace(c, data=b"\xff" * len(c.data)) for c in message.channels))
         return message
 

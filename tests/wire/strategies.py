@@ -4,8 +4,26 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from node.core.messages import Bye, Channel, Held, Hello, Snapshot, SnapshotRequest, Update
-from node.wire.limits import CHANNELS, CODECS, DIGEST, DIGESTS, ID, NAME, REASON, Limits
+from node.core.messages import (
+    Ack,
+    Bye,
+    Channel,
+    Held,
+    Hello,
+    Join,
+    Members,
+    Pair,
+    Ping,
+    Rumour,
+    Settlement,
+    Snapshot,
+    SnapshotRequest,
+    State,
+    StateRequest,
+    Update,
+)
+from node.core.rumours import STATES
+from node.wire.limits import ADDRESS, CHANNELS, CODECS, DIGEST, DIGESTS, ID, NAME, PAIRS, REASON, Limits
 
 WITHIN = Limits(entries=1 << 20, payload=3 << 20)
 
@@ -32,8 +50,24 @@ hellos = st.builds(
     st.lists(texts(NAME), max_size=CODECS).map(tuple),
     st.none() | st.builds(Held, numbers, numbers, checks),
 )
-snapshots = st.builds(Snapshot, numbers, numbers, numbers, small, channels, checks)
-updates = st.builds(Update, numbers, numbers, numbers, numbers, small, channels, checks)
+weights = st.floats(0, 1, exclude_min=True)
+settlements = st.none() | st.builds(
+    Settlement,
+    st.lists(st.builds(Pair, numbers, numbers, weights), max_size=PAIRS).map(tuple),
+    numbers,
+    st.lists(numbers, max_size=PAIRS).map(tuple),
+)
+snapshots = st.builds(Snapshot, numbers, numbers, numbers, small, channels, checks, settlements)
+updates = st.builds(Update, numbers, numbers, numbers, numbers, small, channels, checks, settlements)
+states = st.builds(State, numbers, channels, checks)
+rumours = st.builds(Rumour, texts(ID, 1), st.sampled_from(STATES), numbers, numbers)
+news = st.one_of(
+    st.builds(Ping, numbers),
+    st.builds(Ack, numbers),
+    st.builds(Members, st.lists(rumours, max_size=20).map(tuple)),
+    st.builds(StateRequest, numbers),
+    st.builds(Join, texts(ID, 1), texts(ADDRESS), st.lists(texts(ID, 1), max_size=20).map(tuple), numbers),
+)
 requests = st.builds(SnapshotRequest, numbers, numbers, texts(REASON))
 byes = st.builds(Bye, numbers, texts(REASON), st.booleans())
-messages = st.one_of(hellos, snapshots, updates, requests, byes)
+messages = st.one_of(hellos, snapshots, updates, requests, byes, states, news)

@@ -1,0 +1,220 @@
+"""All that a peer knows of its neighbours: edges, mailbox, who is there, and what is said of others.
+
+Decides how a neighbour is greeted, believed, probed and told news. Knows nothing of rounds, training and mixing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+
+from node.codec.float32 import float32
+from node.core import hello as greeting
+from node.core.edge import Edge, check_of
+from node.core.events import Close, Effect, Noted, Send
+from node.core.mailbox import Key, Mailbox, Version
+from node.core.members import Liveness, Members
+from node.core.messages import Ack, Bye, Hello, Join, Message, Ping, Rumour, Snapshot, Update
+from node.core.messages import Members as MembersMessage
+from node.core.peer_config import PeerConfig
+from node.core.rumours import Rumours
+from node.errors import BadMessage, Incompatible, OutOfSequence, RemoteFault
+from node.types import PeerId, Shared
+
+AT_ONCE = 512  # rumours in one message
+NEWS = {  # our own view of a neighbour -> the word of SWIM that others are told
+    Liveness.ALIVE: "alive",
+    Liveness.SUSPECT: "suspect",
+    Liveness.DEAD: "dead",
+    Liveness.LEFT: "left",
+    Liveness.FINISHED: "left",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The last exchange that neighbours were told about."""
+
+    key: Key
+    outbox: Mapping[PeerId, Shared]
+
+
+class Neighbourhood:
+    """The neighbours of one peer.
+
+    Args:
+        config: of the peer.
+        channels: name -> entries of every channel that travels.
+        generator: the randomness of codecs.
+        pairwise: whether the rule's edges can be settled.
+    """
+
+    def __init__(
+        self, config: PeerConfig, channels: Mapping[str, int], generator: torch.Generator, pairwise: bool
+    ) -> None:
+        self.config = config
+        self.faults: Counter[str] = Counter()  # refused by kind of fault, and rounds that went without a neighbour
+        self.joins = config.joins
+        own = config.peer
+        known = {p for j in config.joins if own in (j.node, *j.neighbours) for p in (j.node, *j.neighbours)}
+        at_end = config.rows(config.joins)(max((j.round for j in config.joins), default=0))
+        peers = sorted((set(config.row) | (set(at_end) if known else set())) - {own})
+        self.members = Members(peers, config.deadlines, config.first_contact, config.probing)
+        self.mailbox = Mailbox(peers, config.max_staleness)
+        self.rumours = Rumours(own, config.epoch)
+        self._channels, self._generator, self._pairwise = channels, generator, pairwise
+        self.edges = {p: self._new_edge(p) for p in peers}
+
+    def _new_edge(self, peer: PeerId) -> Edge:
+        c = self.config
+        codecs = {codec.name: codec for codec in (float32(), c.codec)}
+        leads = c.peer < peer if self._pairwise else None
+        return Edge(peer, c.epoch, self._channels, c.codec, codecs, self._generator, leads)
+
+    def add(self, peer: PeerId) -> None:
+        """One more neighbour."""
+        self.members.add(peer)
+        self.mailbox.add(peer)
+        self.edges = dict(sorted({**self.edges, peer: self._new_edge(peer)}.items()))
+
+    # ---- what we say
+    def hello(self, to: PeerId, round: int) -> Hello:
+        c = self.config
+        return Hello(c.version, c.peer, c.epoch, round, c.digests, (c.codec.name,), self.edges[to].held)
+
+    def tell(self, peer: PeerId, told: Told) -> Effect:
+        return Send(peer, self.edges[peer].tell(told.outbox[peer], *told.key))
+
+    def tell_all(self, told: Told) -> list[Effect]:
+        """Everybody who is there; who is not is told when it comes."""
+        return [self.tell(p, told) for p in told.outbox if self.members.by_id[p].state is Liveness.ALIVE]
+
+    def resume(self, peer: PeerId, told: Told | None) -> list[Effect]:
+        """What a neighbour that is back has missed."""
+        edge = self.edges[peer]
+        if told is None or peer not in told.outbox or not (edge.broken or edge.told != told.key):
+            return []
+        return [self.tell(peer, told)]
+
+    def spread(self, message: Message, but: PeerId | None = None) -> list[Effect]:
+        """To everybody who is there, but the one that it came from."""
+        return [
+            Send(p, message)
+            for p, m in self.members.by_id.items()
+            if p != but and m.streaming and m.version >= (1, 1) and m.state in (Liveness.ALIVE, Liveness.FINISHED)
+        ]
+
+    def _spread_rumours(self, rumours: list[Rumour], but: PeerId | None = None) -> list[Effect]:
+        return self.spread(MembersMessage(tuple(rumours)), but) if rumours else []
+
+    def changed(self, peer: PeerId) -> list[Effect]:
+        """We see `peer` in another state than before: note it and tell the others."""
+        member = self.members.by_id[peer]
+        fields = {"peer": peer, "state": str(member.state), "incarnation": member.epoch, "reason": member.reason}
+        word = NEWS.get(member.state)
+        news = self.rumours.say(peer, word, member.epoch) if word is not None and member.epoch >= 0 else []
+        return [Noted("member", fields), *self._spread_rumours(news, but=peer)]
+
+    # ---- what we hear
+    def greet(self, sender: PeerId, message: Hello, round: int, now: float) -> list[Effect]:
+        """Take a hello, and tell the neighbour all the news; what is refused is answered by bye.
+
+        Raises:
+            RemoteFault: it was refused; `refuse` says it to the other end.
+        """
+        greeting.compare(self.hello(sender, round), message, sender)
+        edge, member = self.edges[sender], self.members.by_id[sender]
+        unsettled = edge.unsettled
+        edge.greet(message)
+        if edge.unsettled > unsettled:
+            self.faults["unsettled"] += edge.unsettled - unsettled
+        member.epoch, member.version = message.epoch, message.version
+        member.round = max(member.round, message.round)
+        self.members.mark(sender, Liveness.ALIVE, now)
+        effects = self.changed(sender)
+        if member.version >= (1, 1):
+            everything = tuple(self.rumours.by_node.values())
+            parts = (everything[i : i + AT_ONCE] for i in range(0, len(everything), AT_ONCE))
+            effects += [Send(sender, MembersMessage(part)) for part in parts]
+            effects += [Send(sender, join) for join in self.joins]
+        return effects
+
+    def refuse(self, sender: PeerId, fault: RemoteFault, round: int, now: float) -> list[Effect]:
+        """A hello that cannot be accepted: say why, and end the stream."""
+        self.faults[type(fault).__name__] += 1
+        effects: list[Effect] = []
+        if isinstance(fault, Incompatible):
+            self.members.mark(sender, Liveness.REFUSED, now, str(fault))
+            effects = self.changed(sender)
+        farewell = Send(sender, Bye(round, str(fault), refused=True))
+        return [*effects, farewell, Close(sender, str(fault), retry=True)]
+
+    def hear(self, sender: PeerId, message: Snapshot | Update) -> list[Effect]:
+        """Take a neighbour's vectors, or ask for a snapshot where some were lost.
+
+        Raises:
+            RemoteFault: refused, and our copy is as it was.
+        """
+        edge, member = self.edges[sender], self.members.by_id[sender]
+        kind = type(message).__name__
+        if member.state not in (Liveness.ALIVE, Liveness.FINISHED):
+            raise BadMessage(f"{sender}: {kind} before its hello was accepted")
+        try:
+            theirs = edge.hear(message)
+        except OutOfSequence as fault:
+            self.faults["OutOfSequence"] += 1
+            return [Send(sender, edge.request(message, str(fault)))]
+        self.mailbox.put(sender, Version((message.round, message.hop), theirs, *edge.version))
+        member.round = max(member.round, message.round)
+        return [
+            Noted(
+                "apply",
+                {
+                    "from": sender,
+                    "kind": kind.lower(),
+                    "epoch": message.epoch,
+                    "seq": message.seq,
+                    "round": message.round,
+                    "hop": message.hop,
+                    "check": message.check.hex(),
+                },
+            )
+        ]
+
+    def learn(self, sender: PeerId, rumours: Iterable[Rumour]) -> list[Effect]:
+        """News of others, passed on; a suspicion of us is refuted."""
+        refuted = self.rumours.refuted
+        news = self.rumours.learn(rumours)
+        if self.rumours.refuted == refuted:
+            return self._spread_rumours(news, but=sender)
+        self.members.health.worse()
+        return self._spread_rumours(news)
+
+    def join(self, join: Join, source: PeerId | None) -> list[Effect]:
+        """Note a node that joined and tell the others; [] where it is known."""
+        self.joins = (*self.joins, join)
+        own = self.config.peer
+        if own in join.neighbours and join.node not in self.edges:
+            self.add(join.node)
+        fields = {"node": join.node, "address": join.address, "neighbours": list(join.neighbours), "round": join.round}
+        return [Noted("join", fields), *self.spread(join, but=source)]
+
+    # ---- time
+    def tick(self, now: float, late: float) -> list[Effect]:
+        """Probe who is silent, and judge who did not answer."""
+        probes, changed = self.members.tick(now, late)
+        effects: list[Effect] = [Send(p, Ping(int(now * 1000))) for p in probes]
+        for peer in changed:
+            effects += self.changed(peer)
+        return effects
+
+    def answer(self, sender: PeerId, ping: Ping) -> list[Effect]:
+        return [Send(sender, Ack(ping.number))]
+
+
+def digest(shared: Shared) -> str:
+    """Hex of `check_of`: how a journal names a state."""
+    return check_of(shared).hex()
