@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 LAYERS = (  # the lowest first; names directly below the package
-    ("types", "errors"),
+    ("types", "errors", "failpoints"),
     ("graph", "gossip", "codec", "learn"),
     ("core",),
     ("wire", "observe"),
@@ -27,6 +27,7 @@ LAYERS = (  # the lowest first; names directly below the package
     ("monitor", "cli", "__main__"),
 )
 SIDEWAYS = {  # the only imports within a layer, each for a reason
+    ("failpoints", "errors"): "a point that does not exist is the user's error",
     ("wire", "observe"): "a status reply carries a round record",
     ("cli", "monitor"): "`gossip top` is the monitor",
     ("__main__", "cli"): "`python -m node` is the command",

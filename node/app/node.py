@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
 
+from node import failpoints
 from node.app.model_card import CardFacts, model_card
 from node.app.predict import predict
 from node.app.processes import announce, interruptible
@@ -56,6 +58,8 @@ class Node:
     def run(self) -> int:
         """To the last round or a signal; the exit code of the process."""
         logging.basicConfig(level=logging.INFO, format=LOG_LINE, stream=sys.stderr)
+        if armed := failpoints.arm(os.environ.get(failpoints.VARIABLE, ""), self.peer):
+            LOG.warning("%s: failpoints armed: %s", self.peer, ", ".join(armed))
         epoch = self.store.claim_epoch()
         announce(self.folder, "running", epoch)
         learner = self._prepare()
