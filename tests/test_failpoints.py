@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from node import failpoints
 from node.errors import ConfigError
 from node.failpoints import POINTS, arm, hit
 
