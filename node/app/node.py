@@ -28,6 +28,7 @@ from node.drivers.checkpoint import Checkpoint, CheckpointStore
 from node.drivers.edges import Network
 from node.drivers.grpc import GrpcNode
 from node.errors import ConfigError
+from node.graph.reach import NOWHERE
 from node.learn.prepare import Prepared
 from node.learn.prepare import prepare as prepare_learner
 from node.types import Digests, PeerId, Shared
@@ -35,6 +36,7 @@ from node.wire.status import add_status_service
 
 LOG = logging.getLogger(__name__)
 FLOAT32 = 4  # bytes
+LOCAL = "127.0.0.1:0"  # where a node listens that nobody can dial: for status and health, on a free port
 LOG_LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -124,7 +126,8 @@ class Node:
 
     async def _gossip(self, learner: Prepared, protocol: GossipPeer) -> tuple[Shared, GrpcNode]:
         graph = self.warm.topology
-        network = Network(listen=graph.addresses[self.peer], addresses=graph.addresses, seed=self.warm.config.seed)
+        address = graph.addresses[self.peer]
+        network = Network(listen=address or LOCAL, addresses=graph.addresses, seed=self.warm.config.seed)
         with Recorder(self.folder.records, learner.adapter.initial, self.warm) as recorder:
             board = StatusBoard(self.warm, protocol, recorder)
             driver = GrpcNode(
@@ -136,6 +139,10 @@ class Node:
                 services=[lambda server: add_status_service(server, board.read)],
             )
             board.watch(driver)
+            if address == NOWHERE:
+                board.address = f"127.0.0.1:{await driver.listen()}"
+                announce(self.folder, "running", protocol.config.epoch, address=board.address)
+                LOG.info("%s: no address in the topology file; it answers at %s", self.peer, board.address)
             _on_signal(asyncio.get_running_loop(), driver.stop)
             return await driver.run(), driver
 

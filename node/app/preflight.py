@@ -10,6 +10,7 @@ from pathlib import Path
 
 from node.config import EMBEDDED, NodeConfig, labels_of
 from node.errors import ConfigError
+from node.graph.reach import NOWHERE
 from node.graph.topology import Topology
 from node.types import PeerId
 
@@ -57,13 +58,15 @@ def _check_model(name: str) -> None:
 
 
 def check_ports(topology: Topology, peers: Iterable[PeerId]) -> None:
-    """The addresses of `peers` are of this machine and free.
+    """The addresses of `peers` are of this machine and free; who has none takes any free port.
 
     Raises:
         ConfigError: the first one that is not.
     """
     for peer in peers:
         address = topology.addresses[peer]
+        if address == NOWHERE:
+            continue
         host, _, port = address.rpartition(":")
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:

@@ -33,6 +33,7 @@ class ProcessState:
     epoch: int = 0
     exit_code: int | None = None
     message: str = ""
+    address: str = ""  # host:port where this machine reaches it, if it listens
 
 
 def announce(
@@ -42,11 +43,14 @@ def announce(
     exit_code: int | None = None,
     message: str = "",
     pid: int | None = None,
+    address: str = "",
 ) -> None:
     """Write our own state, or that of a process `pid` which we have just started."""
     pid = pid or os.getpid()
     created = psutil.Process(pid).create_time()
-    state = ProcessState(phase=phase, pid=pid, created=created, epoch=epoch, exit_code=exit_code, message=message)
+    state = ProcessState(
+        phase=phase, pid=pid, created=created, epoch=epoch, exit_code=exit_code, message=message, address=address
+    )
     write_json(folder.state, asdict(state))
 
 

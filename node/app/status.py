@@ -18,11 +18,15 @@ STATES = {Phase.IDLE: "starting", Phase.TRAINING: "training", Phase.EXCHANGING: 
 
 
 class StatusBoard:
-    """Reads the state of one node; `watch` names the driver, which is made after it."""
+    """Reads the state of one node; `watch` names the driver, which is made after it.
+
+    `address` is where this node answers: the topology file's, or where it listens if that gives it none.
+    """
 
     def __init__(self, warm: Warm, peer: GossipPeer, recorder: Recorder) -> None:
         graph = warm.topology
         self._peer, self._recorder, self._addresses = peer, recorder, graph.addresses
+        self.address = graph.addresses[peer.config.peer]
         self._topology = TopologyStatus(digest=graph.digest, addresses=graph.addresses, edges=graph.edges)
         self._mixing = warm.config.gossip.mixing + (" + moments" if warm.config.gossip.moments else "")
         self._predicted = predicted_contraction(warm.config, graph)
@@ -40,7 +44,7 @@ class StatusBoard:
         return NodeStatus(
             node=peer.config.peer,
             epoch=peer.config.epoch,
-            address=self._addresses[peer.config.peer],
+            address=self.address,
             pid=os.getpid(),
             state="leaving" if driver.is_leaving else STATES[peer.phase],
             round=peer.round,

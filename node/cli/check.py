@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
@@ -39,6 +39,7 @@ def check(
     if found["files"] == "ok":
         for peer in peers if not _is_common(settings) else peers[:1]:
             found[f"model and data of {peer}"] = _tried(lambda p=peer: _learner(settings, graph, p))  # type: ignore[misc]
+    found["dialling"] = _dialling(graph, PeerId(id) if id else None)
     if id:
         found["neighbours"] = _neighbours(graph, PeerId(id))
     bad = [text for text in found.values() if not text.startswith("ok")]
@@ -74,8 +75,24 @@ def _learner(settings: NodeConfig, graph: Topology, peer: PeerId) -> str:
 
 def _neighbours(graph: Topology, peer: PeerId) -> str:
     """A neighbour that is not up yet is no fault: it may start later."""
-    silent = [other for other in graph.neighbours(peer) if not _reachable(graph.addresses[other])]
+    there = [other for other in graph.neighbours(peer) if other in graph.reachable]
+    silent = [other for other in there if not _reachable(graph.addresses[other])]
     return f"ok: not up yet: {', '.join(silent)}" if silent else "ok: all answer"
+
+
+def _dialling(graph: Topology, peer: PeerId | None) -> str:
+    """Who opens which connection, so that firewalls can be set: of `peer`, or what is out of the ordinary in all."""
+    if peer is not None:
+        theirs = [other for other in graph.neighbours(peer) if other not in graph.dials(peer)]
+        return f"ok: {peer} dials {_listed(graph.dials(peer))}, and is dialled by {_listed(theirs)}"
+    hidden = [
+        f"{p} has no address and dials {_listed(graph.dials(p))}" for p in graph.nodes if p not in graph.reachable
+    ]
+    return "ok: " + "; ".join(["the smaller id of an edge dials", *hidden])
+
+
+def _listed(peers: Sequence[PeerId]) -> str:
+    return ", ".join(peers) or "nobody"
 
 
 def _reachable(address: str) -> bool:

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from node.app.processes import running
+from node.app.processes import running, state_of
 from node.cli.console import Json, RunOption, find_run, print_json, results
 from node.config import load_topology
 from node.monitor.verbs import members as ask
-from node.monitor.view import fixed, scientific, whole
+from node.monitor.view import fixed, place, scientific, whole
 
 
 def address_of_run(run: RunOption) -> str:
@@ -19,7 +19,11 @@ def address_of_run(run: RunOption) -> str:
     folder = find_run(run)
     graph = load_topology(folder.topology)
     alive = [peer for peer in graph.nodes if running(folder.node(peer)) is not None]
-    return graph.addresses[(alive or list(graph.nodes))[0]]
+    for peer in (*alive, *graph.reachable):
+        state = state_of(folder.node(peer))
+        if address := graph.addresses[peer] or (state.address if state is not None else ""):
+            return address
+    raise AssertionError("a topology has a node with an address")
 
 
 def members(
@@ -43,5 +47,5 @@ def members(
             scientific(n["distance"]),
             whole(n["pid"]),
         )
-        table.add_row(n["id"], n["address"], n["state"], *numbers, fixed(n["age_s"]))
+        table.add_row(n["id"], place(n["address"], n["seen_by"]), n["state"], *numbers, fixed(n["age_s"]))
     results().print(table)

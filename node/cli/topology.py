@@ -35,7 +35,7 @@ def show(
         return
     table = Table("node", "address", "neighbours", box=None, pad_edge=False)
     for node in facts["nodes"]:
-        table.add_row(node["id"], node["address"], " ".join(node["neighbours"]))
+        table.add_row(node["id"], node["address"] or "none: dials out", " ".join(node["neighbours"]))
     console = results()
     console.print(table)
     console.print(f"{len(facts['nodes'])} nodes, {len(facts['edges'])} edges")

@@ -45,7 +45,7 @@ def up(
     check_ports(graph, idle)
     isnew = not run.path.exists()
     write_files(run, settings, graph)
-    note(f"{run.path}: starting {', '.join(idle)}; watch: ./monitor.py {graph.addresses[graph.nodes[0]]}")
+    note(f"{run.path}: starting {', '.join(idle)}; watch: ./monitor.py {graph.addresses[graph.reachable[0]]}")
     server = launcher.start(run, [{"kind": "node", "name": p, "fresh": fresh} for p in idle], settings.threads)
     if detach:
         if json:
@@ -69,7 +69,8 @@ def write_files(run: RunFolder, settings: NodeConfig, graph: Topology) -> None:
     make_folder(run.path, "change output_dir")
     write_yaml(run.config, settings)
     edges = [list(edge) for edge in graph.edges]
-    write_text(run.topology, to_yaml({"nodes": dict(graph.addresses), "edges": edges, "weights": graph.weights}))
+    nodes = {peer: address or None for peer, address in graph.addresses.items()}
+    write_text(run.topology, to_yaml({"nodes": nodes, "edges": edges, "weights": graph.weights}))
 
 
 def _follow(

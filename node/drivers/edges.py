@@ -1,7 +1,9 @@
 """The streams of one node: one an edge of the topology and no other.
 
-The end with the smaller id dials, the other one answers and learns from the first hello who is there. Of two streams of
-one edge the newer process's wins, then the newer stream. A stream that breaks is dialled again until the node goes.
+One end dials (`node.graph.reach` says which), the other one answers and learns from the first hello who is there. Of
+two streams of one edge the newer process's wins, then the newer stream. A stream that breaks is dialled again until the
+node goes.
+
 Decides when to dial, whom to refuse unheard, and what ends a stream; what a message means is the peer's business.
 """
 
@@ -36,7 +38,7 @@ class Network:
     """Where to listen and whom to reach."""
 
     listen: str  # host:port; port 0 takes a free one
-    addresses: Mapping[PeerId, str] = field(default_factory=dict)  # neighbours' host:port, looked up at each dial
+    addresses: Mapping[PeerId, str] = field(default_factory=dict)  # host:port or NOWHERE, looked up at each dial
     seed: int = 0  # of the waits between two dials
     linger: float = 60.0  # seconds that a finished node stays for neighbours that have not said bye
 

@@ -40,6 +40,7 @@ from node.drivers.streams import DRAIN
 from node.drivers.trainer import Trainer
 from node.drivers.training import Training
 from node.errors import RemoteFault
+from node.graph.reach import dialler
 from node.types import Shared
 from node.wire.limits import Limits
 
@@ -165,7 +166,7 @@ class GrpcNode:
             if self._finished is None:
                 self.feed(Started())
             for neighbour in self.peer.neighbours:
-                if self._name < neighbour:
+                if dialler(self._name, neighbour, self._network.addresses) == self._name:
                     self._spawn(self._edges.keep_dialled(neighbour))
             await self._until(lambda: self._finished is not None)
             await self._until(lambda: self.peer.drained or self.is_leaving, self._network.linger)

@@ -31,7 +31,7 @@ def summary(topology: Topology, bytes_per_message: int | None = None) -> dict[st
     connected = bool(nx.is_connected(_graph(topology)))
     return {
         "nodes": [
-            {"id": peer, "address": topology.addresses[peer], "neighbours": list(topology.neighbours(peer))}
+            {"id": peer, "address": topology.addresses[peer] or None, "neighbours": list(topology.neighbours(peer))}
             for peer in topology.nodes
         ],
         "edges": [list(edge) for edge in topology.edges],

@@ -18,6 +18,7 @@ import networkx as nx
 
 from node.errors import ConfigError
 from node.graph.generators import GENERATORS, Edge
+from node.graph.reach import NOWHERE, dialler
 from node.graph.weights import ROWS
 from node.types import PeerId
 
@@ -33,7 +34,7 @@ HOST = re.compile(r"(?!-)[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]")
 class Parts(NamedTuple):
     """What a topology file says, checked."""
 
-    addresses: Mapping[PeerId, str]  # in the order of the file
+    addresses: Mapping[PeerId, str]  # in the order of the file; NOWHERE: it can only dial out
     edges: tuple[Edge, ...]
     weights: str
 
@@ -50,6 +51,7 @@ def read_topology(data: Any) -> Parts:
     addresses = _addresses(data)
     edges = _edges(data, tuple(addresses))
     _check_connected(tuple(addresses), edges)
+    _check_dialled(addresses, edges)
     return Parts(addresses, edges, _weights(data.get("weights", "metropolis")))
 
 
@@ -104,8 +106,11 @@ def _numbered(count: int, host: Any, base_port: Any) -> dict[PeerId, str]:
 
 
 def _address(value: Any, key: str) -> str:
+    if value is None:
+        return NOWHERE
     if not isinstance(value, str) or _split(value) is None:
-        raise ConfigError(f"{key}: {seen(value)}; wanted host:port such as 127.0.0.1:7001 (port 1 to 65535)")
+        wanted = "wanted host:port such as 127.0.0.1:7001 (port 1 to 65535), or null where it can only dial out"
+        raise ConfigError(f"{key}: {seen(value)}; {wanted}")
     return value
 
 
@@ -212,7 +217,7 @@ def _check_count(count: int) -> None:
 def _check_distinct(addresses: Mapping[PeerId, str]) -> None:
     places = Counter(address.lower() for address in addresses.values())
     for peer, address in addresses.items():
-        if places[address.lower()] > 1:
+        if address != NOWHERE and places[address.lower()] > 1:
             other = next(p for p, a in addresses.items() if a.lower() == address.lower() and p != peer)
             raise ConfigError(f"nodes.{other}: {seen(address)} is the address of '{peer}', too; wanted one each")
 
@@ -226,6 +231,15 @@ def _check_connected(ids: tuple[PeerId, ...], edges: tuple[Edge, ...]) -> None:
         shown = " | ".join(_listing(part) for part in parts[:4]) + (" | ..." if len(parts) > 4 else "")
         fix = f"add [{parts[0][0]}, {parts[1][0]}] to edges"
         raise ConfigError(f"edges: the graph falls into {len(parts)} parts ({shown}); wanted one: {fix}")
+
+
+def _check_dialled(addresses: Mapping[PeerId, str], edges: tuple[Edge, ...]) -> None:
+    for a, b in edges:
+        if dialler(a, b, addresses) is None:
+            raise ConfigError(
+                f"edges: neither '{a}' nor '{b}' has an address, so neither can dial the other; "
+                f"wanted host:port for one of them under nodes, or no edge [{a}, {b}]"
+            )
 
 
 def _listing(ids: Sequence[PeerId]) -> str:

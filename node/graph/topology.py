@@ -15,6 +15,7 @@ from typing import Any
 
 from node.errors import ConfigError
 from node.graph.generators import Edge
+from node.graph.reach import NOWHERE, dialler
 from node.graph.reading import read_topology
 from node.graph.weights import check_doubly_stochastic, row_of
 from node.types import PeerId
@@ -22,10 +23,10 @@ from node.types import PeerId
 
 @dataclass(frozen=True)
 class Topology:
-    """An undirected graph of nodes with an address each."""
+    """An undirected graph of nodes, each with an address or NOWHERE."""
 
     nodes: tuple[PeerId, ...]  # order of the file: rows of W, and the order that generators follow
-    addresses: Mapping[PeerId, str] = field(hash=False)  # id -> host:port
+    addresses: Mapping[PeerId, str] = field(hash=False)  # id -> host:port; NOWHERE: it can only dial out
     edges: tuple[Edge, ...]  # each once, the smaller id first, sorted
     weights: str = "metropolis"
     source: str = field(default="topology", compare=False)  # file name, for messages
@@ -48,6 +49,15 @@ class Topology:
     def neighbours(self, peer: PeerId) -> tuple[PeerId, ...]:
         """Ids joined to `peer` by an edge, sorted."""
         return self._neighbours[peer]
+
+    def dials(self, peer: PeerId) -> tuple[PeerId, ...]:
+        """Neighbours that `peer` dials; the others dial it. See `node.graph.reach`."""
+        return tuple(other for other in self.neighbours(peer) if dialler(peer, other, self.addresses) == peer)
+
+    @property
+    def reachable(self) -> tuple[PeerId, ...]:
+        """Ids with an address, in the order of the file. One at least: of two ends of an edge, one can be dialled."""
+        return tuple(peer for peer in self.nodes if self.addresses[peer] != NOWHERE)
 
     @cached_property
     def _neighbours(self) -> Mapping[PeerId, tuple[PeerId, ...]]:

@@ -16,6 +16,7 @@ import grpc
 import grpc.aio
 
 from node.errors import BadMessage, ConfigError, GossipError
+from node.graph.reach import NOWHERE
 from node.monitor.network import Network, View
 from node.observe.status import NodeStatus
 from node.types import PeerId
@@ -102,6 +103,8 @@ class Watcher:
 
     async def _poll_one(self, peer: PeerId) -> None:
         address = self._address if peer == self._contact else self._network.addresses[peer]
+        if address == NOWHERE:
+            return  # its neighbours speak for it
         try:
             status = await self._ask(address, self._network.since(peer))
         except _Silent as silent:

@@ -9,6 +9,7 @@ A node that does not answer us is
     down          it answered once, or its neighbours say so
     refused       its neighbours cannot work with it
     unknown       nobody has ever heard from it
+One without an address cannot be asked from everywhere: its state is what its neighbours say, and that is no failure.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from node.graph.reach import NOWHERE
 from node.observe.distance import (
     consensus_distance,
     contraction,
@@ -42,7 +44,8 @@ class Row:
     """One node in the view."""
 
     id: PeerId
-    address: str
+    address: str  # host:port; empty: it can only dial out
+    seen_by: tuple[PeerId, ...]  # neighbours that have heard from it, of those that answer us
     state: str
     incarnation: int | None  # its epoch; None: never heard
     round: int | None
@@ -108,7 +111,7 @@ class Network:
     """All nodes that any answer named. Time is monotonic seconds."""
 
     def __init__(self) -> None:
-        self.addresses: dict[PeerId, str] = {}  # in the order of the topology file
+        self.addresses: dict[PeerId, str] = {}  # in the order of the topology file; empty: it can only dial out
         self._seen: dict[PeerId, _Seen] = {}
 
     def since(self, peer: PeerId) -> int:
@@ -153,7 +156,7 @@ class Network:
         measured = self._measured(counted, list(after)[-WINDOW:])
         newest = statuses[0] if statuses else next((s.status for s in self._seen.values() if s.status), None)
         return View(
-            nodes=tuple(self._row(p, rumours.get(p), own.get(p), now) for p in self.addresses),
+            nodes=tuple(self._row(p, rumours.get(p), _seers(statuses, p), own.get(p), now) for p in self.addresses),
             edges=newest.topology.edges if newest else (),
             mixing=newest.mixing if newest else "",
             rounds=newest.rounds if newest else 0,
@@ -191,7 +194,9 @@ class Network:
             told += [self._seen[p].records[round].predicted_contraction for p in counted]
         return next((value for value in told if value is not None), None)
 
-    def _row(self, peer: PeerId, rumour: Member | None, distance: float | None, now: float) -> Row:
+    def _row(
+        self, peer: PeerId, rumour: Member | None, seen_by: tuple[PeerId, ...], distance: float | None, now: float
+    ) -> Row:
         seen = self._seen[peer]
         status = seen.status
         ages = [now - seen.at] if status is not None else []
@@ -200,8 +205,9 @@ class Network:
         told = rumour if rumour is not None and rumour.age_s is not None else None
         return Row(
             id=peer,
-            address=self.addresses[peer],
-            state=status.state if status is not None and seen.answering else _silent_state(seen, rumour),
+            address=self.addresses[peer] or (status.address if status is not None and seen.answering else ""),
+            seen_by=seen_by,
+            state=status.state if status is not None and seen.answering else self._silent_state(peer, rumour),
             incarnation=status.epoch if status else told.incarnation if told else None,
             round=status.round if status else told.round if told else None,
             loss=status.loss if status else None,
@@ -212,6 +218,17 @@ class Network:
             bytes_per_s=_rate(seen) if seen.answering else None,
             losses=tuple(seen.records[r].loss for r in sorted(seen.records)[-DRAWN:]),
         )
+
+    def _silent_state(self, peer: PeerId, rumour: Member | None) -> str:
+        seen = self._seen[peer]
+        told = rumour.state if rumour is not None else "unknown"
+        if seen.done or told == "finished":
+            return "finished"
+        if told == "alive" and self.addresses[peer] != NOWHERE:
+            return "unreachable"
+        if told == "unknown" and seen.status is not None:
+            return "down"
+        return told
 
     def _warnings(self, statuses: Sequence[NodeStatus]) -> Iterable[str]:
         digests = {status.topology.digest for status in statuses}
@@ -233,7 +250,8 @@ def to_document(view: View) -> dict[str, object]:
         "nodes": [
             {
                 "id": row.id,
-                "address": row.address,
+                "address": row.address or None,
+                "seen_by": list(row.seen_by),
                 "state": row.state,
                 "incarnation": row.incarnation,
                 "round": row.round,
@@ -284,15 +302,8 @@ def _common_rounds(histories: Sequence[Mapping[int, RoundRecord]]) -> list[int]:
     return sorted(r for r, found in lengths.items() if len(found) == 1 and found != {0})
 
 
-def _silent_state(seen: _Seen, rumour: Member | None) -> str:
-    told = rumour.state if rumour is not None else "unknown"
-    if seen.done or told == "finished":
-        return "finished"
-    if told == "alive":
-        return "unreachable"
-    if told == "unknown" and seen.status is not None:
-        return "down"
-    return told
+def _seers(statuses: Iterable[NodeStatus], peer: PeerId) -> tuple[PeerId, ...]:
+    return tuple(s.node for s in statuses if any(m.id == peer and m.age_s is not None for m in s.members))
 
 
 def _rate(seen: _Seen) -> float | None:

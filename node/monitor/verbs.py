@@ -20,7 +20,7 @@ from node.monitor.client import NobodyAnswers, Watcher, parse_address
 from node.monitor.network import View, to_document
 
 SILENCE = 60.0  # seconds without any answer until we stop watching: longer than a restart of all nodes takes
-MEMBER_FIELDS = ("id", "address", "state", "incarnation", "round", "loss", "distance", "pid", "age_s")
+MEMBER_FIELDS = ("id", "address", "state", "incarnation", "round", "loss", "distance", "pid", "age_s", "seen_by")
 
 Show = Callable[[View], None]
 

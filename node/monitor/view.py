@@ -19,6 +19,7 @@ STATE_STYLES = {
     "starting": "yellow",
     "training": "cyan",
     "exchanging": "blue",
+    "alive": "cyan",
     "finished": "green",
     "leaving": "yellow",
     "unreachable": "yellow",
@@ -106,7 +107,7 @@ def _table(view: View, wide: bool) -> Table:
 
 
 def _cells(row: Row, wide: bool) -> list[Text]:
-    address = [Text(row.address)] if wide else []
+    address = [Text(place(row.address, row.seen_by))] if wide else []
     return [
         Text(row.id, style="bold"),
         Text(row.state, style=STATE_STYLES.get(row.state, "")),
@@ -126,7 +127,8 @@ def lines(view: View) -> list[str]:
     nodes = [
         f"{row.id:<8} {row.state:<11} round {whole(row.round):>4}"
         f"  loss {fixed(row.loss):>7}  accuracy {fixed(row.accuracy):>6}"
-        f"  distance {scientific(row.distance):>8}  sent/s {amount(row.bytes_per_s):>8}  {row.address}"
+        f"  distance {scientific(row.distance):>8}  sent/s {amount(row.bytes_per_s):>8}"
+        f"  {place(row.address, row.seen_by)}"
         for row in view.nodes
     ]
     return [summary_line(view), *(f"! {warning}" for warning in view.warnings), *nodes]
@@ -142,6 +144,11 @@ def summary_line(view: View) -> str:
         f"  contraction {fixed(view.measured_contraction)} (predicted {fixed(view.predicted_contraction)})"
         f"  {view.verdict}  [{counts}]"
     )
+
+
+def place(address: str | None, seen_by: Sequence[str]) -> str:
+    """Where a node is; of one that nobody can dial, who has heard from it."""
+    return address or f"no address: seen by {', '.join(seen_by) or 'nobody'}"
 
 
 def whole(value: int | None) -> str:

@@ -18,7 +18,7 @@ class Member:
     """A neighbour, as a node sees it."""
 
     id: PeerId
-    address: str  # host:port
+    address: str  # host:port; empty: it can only dial out
     state: str  # one of MEMBER_STATES
     incarnation: int = -1  # the neighbour's epoch; -1: never heard
     round: int = -1  # the newest that was heard of
@@ -30,7 +30,7 @@ class TopologyStatus:
     """The graph that a node was started with."""
 
     digest: str  # of ids, edges and weights; addresses excluded
-    addresses: Mapping[PeerId, str]  # host:port, in file order
+    addresses: Mapping[PeerId, str]  # host:port, in file order; empty: it can only dial out
     edges: tuple[tuple[PeerId, PeerId], ...]
 
 
@@ -40,7 +40,7 @@ class NodeStatus:
 
     node: PeerId
     epoch: int  # grows with each start of the process
-    address: str  # host:port, as the topology file says
+    address: str  # host:port, as the topology file says; of the loopback where that gives none
     pid: int
     state: str  # one of STATES
     round: int

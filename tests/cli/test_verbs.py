@@ -109,6 +109,24 @@ def test_check_says_which_neighbours_are_not_up_yet(lab: Lab) -> None:
     (lab.path / "data" / "n0.jsonl").unlink()  # so that no model is opened
     done = lab.verb("check", "--id", "n0", "--json")
     assert done.document["checks"]["neighbours"] == "ok: not up yet: n1, n3"
+    assert done.document["checks"]["dialling"] == "ok: n0 dials n1, n3, and is dialled by nobody"
+
+
+def test_check_says_who_dials_whom(lab: Lab) -> None:
+    (lab.path / "data" / "n0.jsonl").unlink()  # so that no model is opened
+    nodes = {peer: None if peer == "n3" else lab.address(peer) for peer in lab.ids}
+    (lab.path / "topology.yaml").write_text(json.dumps({"nodes": nodes, "edges": RING}))
+
+    def dialling(*options: str) -> str:
+        document = lab.verb("check", *options, "--json").document
+        assert document["checks"]["ports"] == "ok"
+        return str(document["checks"]["dialling"])
+
+    assert dialling() == "ok: the smaller id of an edge dials; n3 has no address and dials n0, n2"
+    assert dialling("--id", "n0") == "ok: n0 dials n1, and is dialled by n3"
+    assert dialling("--id", "n3") == "ok: n3 dials n0, n2, and is dialled by nobody"
+    shown = lab.verb("topology", "show", "topology.yaml", "--json").document["nodes"]
+    assert [node["address"] for node in shown][2:] == [lab.address("n2"), None]
 
 
 # ---- topology

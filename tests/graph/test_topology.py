@@ -181,7 +181,6 @@ def test_a_weight_rule_that_would_move_the_mean_is_caught_on_load(monkeypatch: p
         "n0:1\n",
         7001,
         1.5,
-        None,
         True,
         ["n0", 1],
         "x" * 300 + ":1",

@@ -16,6 +16,7 @@ from node.core.peer import GossipPeer
 from node.drivers.edges import Network
 from node.drivers.grpc import GrpcNode
 from node.drivers.streams import METHOD
+from node.graph.reach import NOWHERE
 from node.types import PeerId, Shared
 from node.wire.assembly import Assembler
 from node.wire.limits import Limits
@@ -70,7 +71,10 @@ class Stuck(Steps):
 
 @dataclass
 class Cluster:
-    """One GrpcNode a peer; `via` puts a proxy before the answering end of an edge (smaller id, larger id)."""
+    """One GrpcNode a peer; `via` puts a proxy before the answering end of an edge (smaller id, larger id).
+
+    Nobody is told where the `hidden` listen.
+    """
 
     peers: dict[PeerId, GossipPeer]
     trainers: dict[PeerId, Steps] = field(default_factory=dict)
@@ -78,6 +82,7 @@ class Cluster:
     settings: dict[str, Any] = field(default_factory=dict)
     nodes: dict[PeerId, GrpcNode] = field(default_factory=dict)
     addresses: dict[PeerId, str] = field(default_factory=dict)
+    hidden: tuple[PeerId, ...] = ()
     _has_run: bool = False
 
     async def listen(self) -> Cluster:
@@ -92,6 +97,8 @@ class Cluster:
             for dialler in addresses:
                 proxy = self.via.get((dialler, peer))
                 addresses[dialler][peer] = address if proxy is None else await proxy.listen(address)
+                if peer in self.hidden:
+                    addresses[dialler][peer] = NOWHERE
         return self
 
     async def run(self) -> dict[PeerId, Shared]:

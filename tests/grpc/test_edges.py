@@ -122,6 +122,18 @@ def test_streams_stand_on_topology_edges_only() -> None:
     assert run(over_sockets()) == {"p00": (2, 2), "p01": (1, 2), "p02": (1, 2), "p03": (0, 2)}
 
 
+def test_a_node_that_cannot_be_dialled_dials_and_ends_with_the_same_bits() -> None:
+    async def over_sockets() -> tuple[dict[str, int], str]:
+        async with Cluster(peers_on(RING), hidden=("p03",)) as cluster:
+            final = await cluster.run()
+            return {p: node.counters["dials"] for p, node in cluster.nodes.items()}, digest(final)
+
+    dials, final = run(over_sockets())
+
+    assert dials == {"p00": 1, "p01": 1, "p02": 0, "p03": 2}
+    assert final == digest(Simulation(peers_on(RING), descend).run())
+
+
 def test_a_neighbour_with_another_base_is_refused_with_the_reason_at_both_ends() -> None:
     peers = peers_on(PAIR, rounds=3, digests={"base_model": "a" * 64}) | {
         "p01": peers_on(PAIR, rounds=3, digests={"base_model": "b" * 64})["p01"]

@@ -11,7 +11,7 @@ import pytest
 
 from node.monitor.network import HISTORY, Network, to_document
 from node.observe.status import Member
-from tests.monitor.ring import IDS, PREDICTED, ROUNDS, W, histories, record, status
+from tests.monitor.ring import IDS, PREDICTED, ROUNDS, W, addresses, histories, record, status
 
 
 def told(*statuses, now=0.0):
@@ -121,6 +121,31 @@ def test_what_neighbours_heard_fills_in_for_a_node_that_we_never_reached():
     network.lost(IDS[1], "no connection")
     row = network.view(0.0).nodes[1]
     assert (row.state, row.incarnation, row.round, row.age_s) == ("down", 2, 7, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("says", "state"), [("alive", "alive"), ("down", "down"), ("finished", "finished"), ("unknown", "unknown")]
+)
+def test_a_node_without_an_address_stands_as_its_neighbours_say(says, state):
+    """Nobody asks it, so there is nothing to warn of."""
+    at = addresses() | {IDS[1]: ""}
+    age = None if says == "unknown" else 1.5
+    member = Member(id=IDS[1], address="", state=says, incarnation=3, round=7, age_s=age)
+    network = told(
+        status(0, [], at=at, members=(member,)), status(2, [], at=at, members=(member,)), status(3, [], at=at)
+    )
+    view = network.view(0.0)
+    row = view.nodes[1]
+    seers = () if says == "unknown" else (IDS[0], IDS[2])
+    assert (row.state, row.address, row.seen_by) == (state, "", seers)
+    assert view.warnings == ()
+    assert to_document(view)["nodes"][1]["address"] is None
+
+
+def test_a_node_without_an_address_that_answers_says_where():
+    at = addresses() | {IDS[1]: ""}
+    answer = dataclasses.replace(status(1, [], at=at), address="127.0.0.1:4711")
+    assert told(answer).view(0.0).nodes[1].address == "127.0.0.1:4711"
 
 
 def test_a_node_that_left_after_its_last_round_is_finished_and_still_counts():

@@ -8,7 +8,7 @@ import math
 import pytest
 from rich.console import Console
 
-from node.monitor.view import amount, lines, picture, sparkline, summary_line
+from node.monitor.view import amount, lines, picture, place, sparkline, summary_line
 from tests.monitor.ring import IDS, status
 from tests.monitor.test_network import at_rounds, told
 
@@ -35,6 +35,12 @@ def test_bars_by_hand():
 )
 def test_amounts_are_si(value, text):
     assert amount(value) == text
+
+
+def test_a_node_that_nobody_can_dial_is_placed_by_who_hears_it():
+    assert place("h:1", ("a",)) == "h:1"
+    assert place("", ("a", "c")) == "no address: seen by a, c"
+    assert place(None, ()) == "no address: seen by nobody"
 
 
 def test_the_picture_shows_every_node_the_distance_and_the_verdict():

@@ -42,6 +42,33 @@ def test_a_status_comes_back_from_its_bytes():
     assert decode_status(pb.GetStatusResponse.FromString(encode_status(sent).SerializeToString())) == sent
 
 
+def test_a_status_without_addresses_comes_back_from_its_bytes():
+    hidden = dict.fromkeys(IDS, "")
+    sent = status(0, [], at=hidden, members=(Member(id=IDS[1], address="", state="alive"),))
+    assert decode_status(pb.GetStatusResponse.FromString(encode_status(sent).SerializeToString())) == sent
+
+
+def test_a_node_without_an_address_is_not_asked():
+    async def poll():
+        at = dict.fromkeys(IDS, "")
+        server, port = await serve(lambda: status(0, [], at=at))
+        dialled = []
+
+        def connect(address):
+            dialled.append(address)
+            return insecure_channel(address)
+
+        async with Watcher(f"127.0.0.1:{port}", connect=connect) as watcher:
+            views = [await watcher.poll() for _ in range(2)]
+        await server.stop(None)
+        return views, dialled, port
+
+    views, dialled, port = asyncio.run(poll())
+    assert dialled == [f"127.0.0.1:{port}"]
+    assert [row.state for row in views[-1].nodes] == ["training", "unknown", "unknown", "unknown"]
+    assert views[-1].warnings == ()
+
+
 def test_an_answer_holds_the_newest_records_that_the_caller_lacks():
     sent = status(0, histories(rounds=80)[0])
     assert [record.round for record in encode_status(sent).records] == list(range(80 - RECORDS, 80))
@@ -226,7 +253,8 @@ def test_json_once_prints_exactly_one_document_and_nothing_else(ring):
     document = json.loads(done.stdout)
     assert (done.returncode, done.stderr) == (0, "")
     assert set(document["nodes"][0]) == {
-        "id", "address", "state", "incarnation", "round", "loss", "accuracy", "distance", "pid", "age_s", "bytes_per_s"
+        "id", "address", "state", "incarnation", "round", "loss", "accuracy", "distance", "pid", "age_s", "bytes_per_s",
+        "seen_by",
     }  # fmt: skip
     assert document["consensus_distance"] > 0
     assert document["measured_contraction"] == pytest.approx(PREDICTED, abs=1e-4)
