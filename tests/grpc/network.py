@@ -1,4 +1,4 @@
-"""Real nodes on port 0 of 127.0.0.1, all in one loop, and a proxy that reads, cuts and keeps what passes an edge."""
+"""Real nodes on port 0 of 127.0.0.1, all in one loop, and a proxy that reads, cuts, changes and keeps what passes."""
 
 from __future__ import annotations
 
@@ -122,13 +122,14 @@ class Cluster:
 
 
 class Proxy:
-    """Stands between two nodes, forwards the frames of their edge as bytes, and keeps them."""
+    """Stands between two nodes, forwards the frames of their edge as bytes, and keeps them as they came."""
 
     def __init__(self) -> None:
         self.frames: dict[str, list[bytes]] = {"out": [], "back": []}  # of the dialler, of the answering end
         self.streams = 0
         self.sniffed: list[tuple[str, Message]] = []
         self.on_message: Callable[[str, Message], None] = lambda direction, message: None
+        self.change: Callable[[str, bytes], bytes] = lambda direction, frame: frame  # what is passed on instead
         self._calls: set[Any] = set()
 
     async def listen(self, target: str) -> str:
@@ -181,6 +182,6 @@ class Proxy:
                 self.sniffed.append((way, message))
                 self.on_message(way, message)
                 await asyncio.sleep(0)  # a cut takes effect before the message is through
-            await write(frame)
+            await write(self.change(way, frame))
         if end is not None:
             await end()
