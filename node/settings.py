@@ -185,6 +185,16 @@ class GossipConfig(Settings):
     mixing: Annotated[str, AfterValidator(_mixing)] = Field(
         default="dpsgd", description="dpsgd: one exchange a round, weights of W; exact: the exact mean, in several hops"
     )
+    mode: Literal["synchronous", "asynchronous"] = Field(
+        default="synchronous",
+        description="asynchronous: never wait for a neighbour; what is old counts less (dpsgd and push-sum only)",
+    )
+    overlap: bool = Field(
+        default=False, description="train the next round while this one is exchanged; hides a slow network"
+    )
+    settle: bool = Field(
+        default=True, description="make up for what deadlines did to the mean; false: records only tell by how much"
+    )
     moments: bool = Field(
         default=True, description="mix AdamW's moments, too: under label skew worth 6 to 15 points on a ring of 4"
     )
@@ -194,6 +204,12 @@ class GossipConfig(Settings):
     max_staleness: int = Field(default=10, ge=0, le=10**6, description="rounds; older messages are not mixed")
     first_contact: Seconds = Field(default=60.0, description="seconds that the first exchange waits for a neighbour")
     deadline: DeadlineConfig = Field(default=DeadlineConfig(), description="seconds that a round waits for a neighbour")
+
+    @model_validator(mode="after")
+    def _exact_waits(self) -> GossipConfig:
+        if self.mixing == "exact" and self.mode == "asynchronous":
+            raise ValueError("mixing: exact takes every neighbour's word of every hop; wanted mode: synchronous")
+        return self
 
 
 class NodeConfig(Settings):
@@ -227,6 +243,9 @@ class NodeConfig(Settings):
     seed: Seed = Field(default=0, description="initial values, order of data, dropout; the same on all nodes")
     threads: int = Field(default=1, ge=1, le=4096, description="of torch, a node; several nodes share a machine")
     checkpoint_every: int = Field(default=10, ge=0, le=10**9, description="rounds; 0: only at the end")
+    checkpoint_seconds: float = Field(
+        default=0.0, ge=0, le=10**9, description="also when the last checkpoint is older than this; 0: never by time"
+    )
 
     @model_validator(mode="after")
     def _labels_belong_to_classification(self) -> NodeConfig:

@@ -9,6 +9,7 @@ import torch
 
 from node.core.peer import GossipPeer
 from node.core.peer_config import PeerConfig
+from node.drivers.simulation import Restart, Saved
 from node.gossip.dpsgd import dpsgd
 from node.gossip.exact import exact
 from node.gossip.mixing import Mixing
@@ -65,6 +66,25 @@ def peers_on(
         )
         for p in graph.nodes
     }
+
+
+def again_on(
+    graph: Topology,
+    rule: str | Callable[[], Mixing] = "dpsgd",
+    channels: Mapping[str, int] | None = None,
+    **settings: object,
+) -> Restart:
+    """What makes a peer anew from its disk, with the settings that `peers_on` took."""
+    make = (lambda: rule_of(rule, graph)) if isinstance(rule, str) else rule
+
+    def again(peer: PeerId, epoch: int, saved: Saved | None) -> GossipPeer:
+        place = {"peer": peer, "row": row_of(graph, peer), "epoch": epoch, "start_round": saved.round if saved else 0}
+        config = PeerConfig(**(settings | place))  # type: ignore[arg-type]
+        if saved is None:
+            return GossipPeer(config, start_of(peer, channels), make())
+        return GossipPeer(config, saved.shared, make(), saved.state)
+
+    return again
 
 
 def stack(shared: Mapping[PeerId, Shared], channel: str = "theta") -> torch.Tensor:

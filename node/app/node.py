@@ -107,13 +107,12 @@ class Node:
         warm = self.warm
         config = peer_config(warm.config, warm.topology, self.peer, learner.digests, epoch, 0)
         saved = self.store.load()
-        shared = learner.shared
-        if saved is not None:
-            self._require_same_run(saved, config.digests)
-            learner.trainer.load_state(saved.private)
-            shared = saved.shared
-            config = peer_config(warm.config, warm.topology, self.peer, learner.digests, epoch, saved.round)
-        return GossipPeer(config, shared, mixing_of(warm.config, warm.topology))
+        if saved is None:
+            return GossipPeer(config, learner.shared, mixing_of(warm.config, warm.topology))
+        self._require_same_run(saved, config.digests)
+        learner.trainer.load_state(saved.private)
+        config = peer_config(warm.config, warm.topology, self.peer, learner.digests, epoch, saved.round)
+        return GossipPeer(config, saved.shared, mixing_of(warm.config, warm.topology), saved.protocol)
 
     def _require_same_run(self, saved: Checkpoint, digests: Digests) -> None:
         """A checkpoint of another model, adapter or label list must not be continued. Another graph may."""

@@ -106,5 +106,9 @@ def peer_config(
         max_staleness=g.max_staleness,
         first_contact=g.first_contact,
         deadlines=DeadlineLimits(g.deadline.floor, g.deadline.ceiling),
+        asynchronous=g.mode == "asynchronous",
+        overlap=g.overlap,
+        settle=g.settle,
         persist_every=config.checkpoint_every,
+        persist_seconds=config.checkpoint_seconds,
     )

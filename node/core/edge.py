@@ -111,12 +111,16 @@ class Edge:
         self.broken = mine is None or hello.held != mine
 
     # ---- outgoing
-    def tell(self, shared: Shared, round: int, hop: int) -> Snapshot | Update:
-        """The message that makes the neighbour's copy of us follow `shared`: a delta where it can be."""
+    def tell(self, shared: Shared, round: int, hop: int, is_mixed: bool = False) -> Snapshot | Update:
+        """The message that makes the neighbour's copy of us follow `shared`: a delta where it can be.
+
+        Args:
+            is_mixed: we have done this exchange already; the neighbour missed it.
+        """
         self.told = (round, hop)
         if self.mine is None or self.broken:
             self.mine = dict(shared)
-            return self._snapshot()
+            return self._snapshot(is_mixed)
         channels, mine = [], {}
         for name, x in shared.items():
             codec = self._codec if x.numel() > SMALL else plain.float32()
@@ -124,7 +128,7 @@ class Edge:
             channels.append(Channel(name, codec.name, x.numel(), data))
             mine[name] = codec.add(self.mine[name], codec.decode(data, x.numel()))
         self.mine, base = mine, self._seq
-        settlement = self._next()
+        settlement = self._next(is_mixed)
         return Update(self._epoch, self._seq, base, round, hop, tuple(channels), check_of(mine), settlement)
 
     def answer(self, request: SnapshotRequest) -> Snapshot | None:
@@ -133,22 +137,22 @@ class Edge:
             return None
         return self._snapshot()
 
-    def _snapshot(self) -> Snapshot:
+    def _snapshot(self, is_mixed: bool = False) -> Snapshot:
         assert self.mine is not None
         assert self.told is not None
-        settlement = self._next()
+        settlement = self._next(is_mixed)
         self._snapshot_seq, self.broken, self.snapshots = self._seq, False, self.snapshots + 1
         channels = plain_channels(self.mine)
         return Snapshot(self._epoch, self._seq, *self.told, channels, check_of(self.mine), settlement)
 
-    def _next(self) -> Settlement | None:
+    def _next(self, is_mixed: bool) -> Settlement | None:
         """The next seq stands for `mine`; what is to be said about the pairs applied before."""
         assert self.mine is not None
         self._seq += 1
         if self._book is None:
             return None
         settlement = self._book.statement()
-        self._book.told(self._seq, self.mine)
+        self._book.told(self._seq, self.mine, is_mixed)
         return settlement
 
     # ---- incoming

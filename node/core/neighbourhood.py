@@ -85,26 +85,30 @@ class Neighbourhood:
         c = self.config
         return Hello(c.version, c.peer, c.epoch, round, c.digests, (c.codec.name,), self.edges[to].held)
 
-    def tell(self, peer: PeerId, told: Told) -> Effect:
-        return Send(peer, self.edges[peer].tell(told.outbox[peer], *told.key))
+    def tell(self, peer: PeerId, told: Told, is_mixed: bool = False) -> Effect:
+        return Send(peer, self.edges[peer].tell(told.outbox[peer], *told.key, is_mixed))
 
     def tell_all(self, told: Told) -> list[Effect]:
         """Everybody who is there; who is not is told when it comes."""
         return [self.tell(p, told) for p in told.outbox if self.members.by_id[p].state is Liveness.ALIVE]
 
-    def resume(self, peer: PeerId, told: Told | None) -> list[Effect]:
-        """What a neighbour that is back has missed."""
+    def resume(self, peer: PeerId, told: Told | None, current: Key | None) -> list[Effect]:
+        """What a neighbour that is back has missed.
+
+        Args:
+            current: the exchange under way.
+        """
         edge = self.edges[peer]
         if told is None or peer not in told.outbox or not (edge.broken or edge.told != told.key):
             return []
-        return [self.tell(peer, told)]
+        return [self.tell(peer, told, is_mixed=told.key != current)]
 
     def spread(self, message: Message, but: PeerId | None = None) -> list[Effect]:
-        """To everybody who is there, but the one that it came from."""
+        """To everybody with a stream, but the one that it came from; a suspect too, for it alone can refute."""
         return [
             Send(p, message)
             for p, m in self.members.by_id.items()
-            if p != but and m.streaming and m.version >= (1, 1) and m.state in (Liveness.ALIVE, Liveness.FINISHED)
+            if p != but and m.streaming and m.version >= (1, 1) and m.state not in (Liveness.UNKNOWN, Liveness.REFUSED)
         ]
 
     def _spread_rumours(self, rumours: list[Rumour], but: PeerId | None = None) -> list[Effect]:
@@ -116,7 +120,7 @@ class Neighbourhood:
         fields = {"peer": peer, "state": str(member.state), "incarnation": member.epoch, "reason": member.reason}
         word = NEWS.get(member.state)
         news = self.rumours.say(peer, word, member.epoch) if word is not None and member.epoch >= 0 else []
-        return [Noted("member", fields), *self._spread_rumours(news, but=peer)]
+        return [Noted("member", fields), *self._spread_rumours(news)]
 
     # ---- what we hear
     def greet(self, sender: PeerId, message: Hello, round: int, now: float) -> list[Effect]:

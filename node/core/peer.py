@@ -140,6 +140,11 @@ class GossipPeer:
         return self._near.faults
 
     @property
+    def settled(self) -> Shared:
+        """What is mixed, after the last finished round."""
+        return self._settled
+
+    @property
     def joins(self) -> tuple[Join, ...]:
         """Nodes that are in the graph beside those of the topology file."""
         return self._near.joins
@@ -238,7 +243,9 @@ class GossipPeer:
         before, newest = trained.shared, self._near.mailbox.newest_round()
         if self._base is not self._shared:  # the exchange before it has moved us since
             before = {name: self._shared[name] + (x - self._base[name]) for name, x in trained.shared.items()}
-        r = min(max(trained.round, newest), self.config.rounds - 1) if self.config.overlap else trained.round
+        r = trained.round
+        if self.config.overlap or self.config.asynchronous:  # the others may have gone on since it began
+            r = min(max(r, newest), self.config.rounds - 1)
         self._exchange = Exchange(r, now, before, trained.stats)
         self._shared = before
         effects = self._emit(now)
@@ -386,7 +393,7 @@ class GossipPeer:
         except RemoteFault as fault:
             self.faults[type(fault).__name__] += 1
             raise
-        missed = self._near.resume(sender, self._told) if cleared else []
+        missed = self._resume(sender) if cleared else []
         return [*cleared, *missed, *effects]
 
     def _take(self, sender: PeerId, message: object, now: float) -> list[Effect]:
@@ -421,11 +428,14 @@ class GossipPeer:
         except RemoteFault as fault:
             return [*self._near.refuse(sender, fault, self.round, now), *self._advance(now)]
         if self._is_done:
-            return [*effects, *self._near.resume(sender, self._told), Send(sender, Bye(self.round, "finished"))]
+            return [*effects, *self._resume(sender), Send(sender, Bye(self.round, "finished"))]
         is_new = message.version >= (1, 1)
         if is_new and self._catch_up.asks(sender, message.round, self._done_rounds, now):
             return [*effects, Send(sender, StateRequest(self._done_rounds))]
-        return effects if self._catch_up.pending else [*effects, *self._near.resume(sender, self._told)]
+        return effects if self._catch_up.pending else [*effects, *self._resume(sender)]
+
+    def _resume(self, peer: PeerId) -> list[Effect]:
+        return self._near.resume(peer, self._told, None if self._exchange is None else self._exchange.key)
 
     def _take_state(self, sender: PeerId, message: State, now: float) -> list[Effect]:
         """A neighbour's answer to our question for its state.

@@ -52,7 +52,7 @@ class Leader:
         """Pairs that the other end has not confirmed."""
         return len(self._applied)
 
-    def told(self, seq: int, mine: Shared) -> None:
+    def told(self, seq: int, mine: Shared, is_mixed: bool = False) -> None:
         """We sent a version; only those that were used matter here."""
 
     def heard(self, seq: int, theirs: Shared) -> None:
@@ -98,6 +98,7 @@ class Follower:
         self._settled: set[int] = set()  # at or after `_final`, out of order
         self._final = 0  # every s before it is settled, or was never used by the leader
         self._heard = 0  # the newest s is `_heard - 1`; versions before that one have been named if ever
+        self._over: set[int] = set()  # our versions whose exchange was over before this book began
         self._at = -1  # our newest f
         self._is_mixed = False  # whether that one has been mixed
 
@@ -106,9 +107,17 @@ class Follower:
         """Versions of the leader's that we used and that it has not said anything about."""
         return len(self._uses)
 
-    def told(self, seq: int, mine: Shared) -> None:
+    def told(self, seq: int, mine: Shared, is_mixed: bool = False) -> None:
+        """We sent a version.
+
+        Args:
+            is_mixed: its exchange is over. As the first word after a restart it is one that the leader asked for to do
+                its part again; ours is done, and stands in what we resumed from.
+        """
+        if is_mixed and self._at == -1:
+            self._over.add(seq)
         self._mine[seq] = mine
-        self._at, self._is_mixed = seq, False
+        self._at, self._is_mixed = seq, is_mixed
         _cap(self._mine)
 
     def heard(self, seq: int, theirs: Shared) -> None:
@@ -163,9 +172,9 @@ class Follower:
             theirs, mine = self._theirs.get(s), self._mine.get(pair.theirs)
             if own is not None and own.weight != pair.weight:
                 yield Amount(pair.weight - own.weight, own.theirs, own.mine)
-            elif own is None and theirs is not None and mine is not None:
+            elif own is None and pair.theirs not in self._over and theirs is not None and mine is not None:
                 yield Amount(pair.weight, theirs, mine)
-            elif own is None:
+            elif own is None and pair.theirs not in self._over:
                 self._refused.add(s)
         for use in uses.values():
             yield Amount(-use.weight, use.theirs, use.mine)

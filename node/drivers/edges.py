@@ -64,7 +64,8 @@ class Edges:
     ) -> None:
         self.counters: Counter[str] = Counter()  # "dials", "streams" opened, "refused", "unsent"
         self.closing = asyncio.Event()
-        self._peer, self._neighbours, self._network, self._within = peer, neighbours, network, within
+        self._peer, self._neighbours, self._network, self._within = peer, set(neighbours), network, within
+        self._joined: dict[PeerId, str] = {}  # addresses of neighbours that came later
         self._on_event = on_event
         self._current: dict[PeerId, Stream] = {}
         self._all: set[Stream] = set()  # those, and the ones that are not known yet or on their way out
@@ -91,6 +92,15 @@ class Edges:
         """What a server needs to answer."""
         edge = grpc.stream_stream_rpc_method_handler(self._answer)
         return grpc.method_handlers_generic_handler(SERVICE, {METHOD.split("/")[2]: edge})
+
+    def add(self, peer: PeerId, address: str) -> None:
+        """One more neighbour."""
+        self._neighbours.add(peer)
+        self._joined[peer] = address
+
+    def address(self, peer: PeerId) -> str:
+        """host:port, or NOWHERE."""
+        return self._joined[peer] if peer in self._joined else self._network.addresses[peer]
 
     def send(self, to: PeerId, message: Message) -> None:
         """Best effort: what finds no stream is counted and dropped, and the hello of the next one makes up for it."""
@@ -125,7 +135,7 @@ class Edges:
             if heard:
                 backoff.reset()
             if reason != before and not self.closing.is_set():
-                LOG.info("%s: no stream to %s at %s: %s", self._peer, peer, self._network.addresses[peer], reason)
+                LOG.info("%s: no stream to %s at %s: %s", self._peer, peer, self.address(peer), reason)
             before = reason
             try:
                 await asyncio.wait_for(self.closing.wait(), backoff.delay())
@@ -134,7 +144,7 @@ class Edges:
 
     async def _dial(self, peer: PeerId) -> tuple[bool, str]:
         """One stream to `peer`, from beginning to end: whether it was any good, and why it ended or never was."""
-        async with new_channel(self._network.addresses[peer]) as channel:
+        async with new_channel(self.address(peer)) as channel:
             call: Any = cast(Any, channel).stream_stream(METHOD)()  # bytes to bytes: frames are made and read by `wire`
             try:
                 await asyncio.wait_for(call.wait_for_connection(), CONNECT_WITHIN)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 
 import grpc
@@ -20,6 +20,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from node.core.events import (
     Close,
+    Connect,
     Effect,
     Event,
     Finished,
@@ -27,12 +28,16 @@ from node.core.events import (
     Mixed,
     Persist,
     Persisted,
+    Received,
     Send,
     Started,
     Tick,
     Train,
 )
+from node.core.messages import Snapshot, Update
+from node.core.neighbourhood import digest
 from node.core.peer import GossipPeer
+from node.drivers import facts
 from node.drivers.checkpoint import Checkpoint, CheckpointStore
 from node.drivers.edges import SERVICE, Edges, Network
 from node.drivers.endpoint import bind, new_server
@@ -40,8 +45,9 @@ from node.drivers.streams import DRAIN
 from node.drivers.trainer import Trainer
 from node.drivers.training import Training
 from node.errors import RemoteFault
+from node.failpoints import hit
 from node.graph.reach import dialler
-from node.types import Shared
+from node.types import PeerId, Shared
 from node.wire.limits import Limits
 
 LOG = logging.getLogger(__name__)
@@ -70,6 +76,7 @@ class GrpcNode:
         network: where to listen and whom to reach.
         store: of checkpoints; None: nothing is written, and every `Persist` counts as done.
         on_round: called after each round, on the loop's thread.
+        journal: told every fact of the protocol, on the loop's thread; see `node.drivers.facts`.
         services: each adds a servicer to the server.
     """
 
@@ -81,13 +88,14 @@ class GrpcNode:
         *,
         store: CheckpointStore | None = None,
         on_round: Callable[[RoundReport], None] = lambda report: None,
+        journal: facts.Journal = facts.no_journal,
         services: Sequence[Callable[[grpc.aio.Server], None]] = (),
     ) -> None:
         self.peer = peer
         self.is_leaving = False
         self._name = peer.config.peer
         self._training, self._network, self._store = Training(trainer), network, store
-        self._on_round, self._services = on_round, services
+        self._on_round, self._journal, self._services = on_round, journal, services
         self._edges = Edges(self._name, peer.neighbours, network, Limits.of(peer.channels), self.feed)
         self._failures: Counter[str] = Counter()
         self._reported = (0, 0)  # bytes, at the last report
@@ -163,11 +171,12 @@ class GrpcNode:
             if self._server is None:
                 await self.listen()
             self._spawn(self._watch_lag())
+            for fact in facts.start_of(self.peer):
+                self._journal(*fact)
             if self._finished is None:
                 self.feed(Started())
             for neighbour in self.peer.neighbours:
-                if dialler(self._name, neighbour, self._network.addresses) == self._name:
-                    self._spawn(self._edges.keep_dialled(neighbour))
+                self._keep_dialled(neighbour, self._network.addresses)
             await self._until(lambda: self._finished is not None)
             await self._until(lambda: self.peer.drained or self.is_leaving, self._network.linger)
         finally:
@@ -233,31 +242,55 @@ class GrpcNode:
             self._changed.set()
 
     def _step(self, event: Event) -> None:
+        is_payload = isinstance(event, Received) and isinstance(event.message, Snapshot | Update)
         try:
+            if is_payload:
+                hit("edge.before-apply")
             effects = self.peer.handle(event, asyncio.get_running_loop().time())
         except RemoteFault as fault:  # counted by the peer
             LOG.warning("%s: refused: %s", self._name, fault)
+            sender = event.sender if isinstance(event, Received) else self._name
+            self._journal("refuse", {"from": sender, "fault": type(fault).__name__, "reason": str(fault)})
             return
         for effect in effects:
             self._carry_out(effect)
+        if is_payload:
+            hit("edge.after-apply")
 
     def _carry_out(self, effect: Effect) -> None:
+        if (fact := facts.of(effect, self.is_leaving)) is not None:
+            self._journal(*fact)
         match effect:
             case Train():
                 self._spawn(self._train(effect))
+            case Send(to=to, message=Snapshot() | Update() as message):
+                hit("edge.before-send")
+                self._edges.send(to, message)
+                hit("edge.after-send")
             case Send(to=to, message=message):
                 self._edges.send(to, message)
+            case Connect(peer=peer, address=address):
+                self._connect(peer, address)
             case Close(peer=peer, reason=reason, retry=retry):
                 self._edges.close(peer, reason, retry)
             case Mixed():
                 self._report(effect)
-            case Persist(round=r, shared=shared):
+            case Persist(round=r, shared=shared, state=protocol):
                 config = self.peer.config
-                state = Checkpoint(config.epoch, r, shared, self._training.settled, config.digests)
+                state = Checkpoint(config.epoch, r, shared, self._training.settled, config.digests, protocol)
                 self._writes.add(write := self._spawn(self._persist(state)))
                 write.add_done_callback(self._writes.discard)
             case Finished():
                 self._finished = effect
+
+    def _connect(self, peer: PeerId, address: str) -> None:
+        """`peer` has joined, and is a neighbour."""
+        self._edges.add(peer, address)
+        self._keep_dialled(peer, {**self._network.addresses, peer: address})
+
+    def _keep_dialled(self, peer: PeerId, addresses: Mapping[PeerId, str]) -> None:
+        if dialler(self._name, peer, addresses) == self._name:
+            self._spawn(self._edges.keep_dialled(peer))
 
     def _arm(self) -> None:
         """One timer stands for the peer's deadline."""
@@ -312,12 +345,14 @@ class GrpcNode:
             except OSError as error:
                 LOG.error("%s: checkpoint after round %d was not written: %s", self._name, state.round, error)
                 self._failures["checkpoints"] += 1
+                self._journal("checkpoint-failed", {"round": state.round, "reason": str(error)})
                 self._disk_error = error
                 return
+        self._journal("commit", {"round": state.round, "digest": digest(state.shared)})
         self.feed(Persisted(state.round))
 
     def _report(self, mixed: Mixed) -> None:
-        self._training.settle()
+        self._training.settle(mixed.round)
         now, (sent, received) = asyncio.get_running_loop().time(), self._edges.traffic
         more = sent - self._reported[0], received - self._reported[1]
         self._reported = sent, received

@@ -16,14 +16,14 @@ from node.types import Shared
 class Training:
     """Runs one round at a time, off the loop's thread.
 
-    A trainer's state runs ahead of the consensus: it has trained for a round that is not mixed yet. `settle` says that
-    it now is; `settled` is what belongs in a checkpoint.
+    A trainer's state runs ahead of the consensus: it has trained for rounds that are not mixed yet. `settle` says that
+    one of them now is; `settled` is what belongs in a checkpoint.
     """
 
     def __init__(self, trainer: Trainer) -> None:
         self.seconds = 0.0  # that the last round took
         self.settled: Mapping[str, Any] = trainer.state()
-        self._ahead = self.settled
+        self._ahead: dict[int, Mapping[str, Any]] = {}  # round -> the state after it; one, or two with overlap
         self._trainer = trainer
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="train")
 
@@ -34,13 +34,14 @@ class Training:
     def _train(self, round: int, shared: Shared) -> Trained:
         start = time.perf_counter()
         trained, stats = self._trainer.train(round, shared)
-        self._ahead = self._trainer.state()
+        self._ahead[round] = self._trainer.state()
         self.seconds = time.perf_counter() - start
         return Trained(round, trained, stats)
 
-    def settle(self) -> None:
-        """What was trained last is mixed now."""
-        self.settled = self._ahead
+    def settle(self, round: int) -> None:
+        """What was trained for `round` is mixed now."""
+        for r in sorted(r for r in self._ahead if r <= round):
+            self.settled = self._ahead.pop(r)
 
     def stop(self) -> None:
         self._trainer.stop()

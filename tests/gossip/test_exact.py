@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from node.drivers.simulation import Faults, Simulation
+from node.drivers.faults import Faults
+from node.drivers.simulation import Simulation
 from node.errors import ConfigError
 from node.gossip.exact import exact
 from node.graph.spectrum import exact_steps

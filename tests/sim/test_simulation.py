@@ -9,13 +9,12 @@ import torch
 
 from node.core.deadlines import DeadlineLimits
 from node.core.edge import check_of
-from node.core.peer import GossipPeer
-from node.core.peer_config import PeerConfig
-from node.drivers.simulation import Faults, Simulation
+from node.drivers.faults import Faults, Kill
+from node.drivers.simulation import Simulation
 from node.graph.spectrum import contraction
-from node.graph.weights import metropolis, row_of
+from node.graph.weights import metropolis
 from node.types import PeerId
-from tests.cluster import descend, digest, keep, peers_on, rule_of, spread, stack, start_of, topology
+from tests.cluster import again_on, descend, digest, keep, peers_on, spread, stack, start_of, topology
 from tests.reference.gossip_by_matrix import gossip_by_matrix
 
 MOMENTS = {"theta": 64, "m": 64, "s": 64, "scalars": 2}
@@ -102,19 +101,8 @@ def test_a_crash_stops_nobody_and_a_restart_comes_back():
     dead = PeerId("p03")
     peers = peers_on(graph, rounds=40, deadlines=SHORT, persist_every=1)
 
-    def rebuild(peer, epoch, rounds, shared):
-        config = PeerConfig(
-            peer=peer,
-            row=row_of(graph, peer),
-            rounds=40,
-            epoch=epoch,
-            start_round=rounds,
-            deadlines=SHORT,
-            persist_every=1,
-        )
-        return GossipPeer(config, shared or start_of(peer), rule_of("dpsgd", graph))
-
-    faults = Faults(crash=[(dead, 10.5)], restart=[(dead, 20.5)])
+    rebuild = again_on(graph, rounds=40, deadlines=SHORT, persist_every=1)
+    faults = Faults(kill=[Kill(dead, 10.5, back_after=10.0)])
     simulation = Simulation(peers, descend, faults, rebuild=rebuild)
     final = simulation.run()
     assert len(final) == 6
