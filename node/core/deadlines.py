@@ -34,10 +34,16 @@ class Patience:
         self._limits, self._first = limits, limits.ceiling if first is None else first
         self._waits: deque[float] = deque(maxlen=MEMORY)
         self._missed_since: float | None = None
+        self._timeout: float | None = None  # of the waits as they are; asked for at every event
 
     @property
     def timeout(self) -> float:
         """median + k * MAD of the remembered waits, between floor and ceiling: seconds."""
+        if self._timeout is None:
+            self._timeout = self._learn()
+        return self._timeout
+
+    def _learn(self) -> float:
         if len(self._waits) < FEWEST:
             return self._first
         median = statistics.median(self._waits)
@@ -47,11 +53,11 @@ class Patience:
     def arrived(self, start: float, now: float) -> None:
         """The neighbour's part of the exchange that began at `start` (ours: may lie after `now`) is here."""
         self._settle_miss(now)
-        self._waits.append(max(0.0, now - start))
+        self._remember(max(0.0, now - start))
 
     def missed(self, start: float, now: float) -> None:
         """We gave up on the exchange that began at `start`. Misses in a row do not make a silent neighbour dearer."""
-        self._waits.append(now - start)
+        self._remember(now - start)
         if self._missed_since is None:
             self._missed_since = start
 
@@ -62,4 +68,9 @@ class Patience:
     def _settle_miss(self, now: float) -> None:
         if self._missed_since is not None and self._waits:
             self._waits[-1] = now - self._missed_since
+            self._timeout = None
         self._missed_since = None
+
+    def _remember(self, wait: float) -> None:
+        self._waits.append(wait)
+        self._timeout = None
