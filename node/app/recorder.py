@@ -1,9 +1,13 @@
-"""From a round that is over to its record: a line in the node's folder; the newest stay in memory for who asks."""
+"""From a round that is over to its record: a line in the node's folder; the newest stay in memory for who asks.
+
+A disk that is full costs records, never rounds: what could not be written is logged and counted.
+"""
 
 from __future__ import annotations
 
+import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from pathlib import Path
 from typing import Self
 
@@ -14,6 +18,8 @@ from node.observe.records import RecordWriter, RoundRecord, Seconds, read_record
 from node.observe.sketch import sketch, to_bytes
 from node.observe.status import RECORDS
 from node.types import Vector
+
+LOG = logging.getLogger(__name__)
 
 
 class Recorder:
@@ -27,7 +33,8 @@ class Recorder:
 
     def __init__(self, path: Path, start: Vector, warm: Warm) -> None:
         self.newest: deque[RoundRecord] = deque(read_records(path)[-RECORDS:] if path.exists() else (), maxlen=RECORDS)
-        self._writer = RecordWriter(path)
+        self.counters: Counter[str] = Counter()  # "records": that could not be written
+        self._path, self._writer = path, RecordWriter(path)
         self._start = start.numpy()
         self._predicted = predicted_contraction(warm.config, warm.topology)
 
@@ -51,7 +58,11 @@ class Recorder:
             predicted_contraction=self._predicted,
         )
         self.newest.append(record)
-        self._writer.write(record)
+        try:
+            self._writer.write(record)
+        except OSError as error:
+            LOG.error("%s: round %d was not recorded: %s", self._path, record.round, error)
+            self.counters["records"] += 1
 
     def _sketch(self, theta: Vector) -> bytes:
         return to_bytes(sketch(theta.numpy(), self._start))

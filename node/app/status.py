@@ -58,7 +58,11 @@ class StatusBoard:
             accuracy=next((r.accuracy for r in reversed(records) if r.accuracy is not None), None),
             predicted_contraction=self._predicted,
             members=tuple(self._members()),
-            counters={**{f"fault.{kind}": n for kind, n in peer.faults.items()}, **driver.counters},
+            counters={
+                **{f"fault.{kind}": n for kind, n in peer.faults.items()},
+                **driver.counters,
+                **self._recorder.counters,
+            },
             loop_lag_s=driver.loop_lag,
             records=records,
         )

@@ -7,7 +7,6 @@ import hashlib
 import json
 import logging
 import math
-import os
 import random
 import signal
 import subprocess
@@ -22,6 +21,7 @@ import torch
 from node import failpoints
 from node.drivers.checkpoint import MAGIC, PREFIX, Checkpoint, CheckpointStore, Damaged, decode, encode
 from node.errors import ConfigError, LocalFault
+from tests.conftest import fill
 
 POINTS = tuple(point for point in failpoints.POINTS if point.startswith("checkpoint."))
 COMMITTED = ("checkpoint.after-rename", "checkpoint.after-fsync-folder")  # the new one is there when these are reached
@@ -262,28 +262,10 @@ def test_a_failed_write_leaves_what_was_there_and_the_next_one_works(tmp_path: P
     assert (loaded.round, store.damaged, len(list(tmp_path.iterdir()))) == (6, 0, 2)
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A real file system of 256 KiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
-    try:
-        done = subprocess.run(mount, capture_output=True, text=True)
-    except FileNotFoundError:
-        pytest.skip("needs mount")
-    if done.returncode != 0:
-        pytest.skip(f"may not mount: {done.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
 def test_a_full_disk_fails_the_save_and_a_freed_one_takes_it(small_disk: Path) -> None:
     store = CheckpointStore(small_disk)
     before = [store.save(large(round)).read_bytes() for round in (3, 4)]
-    other = small_disk / "someone-elses"
-    room = os.statvfs(small_disk)
-    other.write_bytes(b"x" * (room.f_bavail * room.f_frsize - 8192))  # two blocks are left, a checkpoint needs five
+    other = fill(small_disk, leave=8192)  # a checkpoint needs 20 kB
 
     for _ in range(3):
         with pytest.raises(OSError, match="No space left") as raised:
@@ -298,13 +280,17 @@ def test_a_full_disk_fails_the_save_and_a_freed_one_takes_it(small_disk: Path) -
     assert (loaded.round, store.damaged) == (6, 0)
 
 
-def test_torn_files_of_killed_writers_make_room_first(small_disk: Path) -> None:
-    store = CheckpointStore(small_disk)
-    room = os.statvfs(small_disk)
-    torn = small_disk / "epoch-000001-round-00000004.ckpt.tmp"
-    torn.write_bytes(b"x" * (room.f_bavail * room.f_frsize))
+def test_an_epoch_is_claimed_on_a_full_disk_too(small_disk: Path) -> None:
+    first = CheckpointStore(small_disk).claim_epoch()
+    fill(small_disk)
 
-    store.save(large(5))
+    assert (first, CheckpointStore(small_disk).claim_epoch()) == (1, 2)
+
+
+def test_torn_files_of_killed_writers_make_room_first(small_disk: Path) -> None:
+    torn = fill(small_disk).rename(small_disk / "epoch-000001-round-00000004.ckpt.tmp")
+
+    CheckpointStore(small_disk).save(large(5))
 
     assert not torn.exists()
 
