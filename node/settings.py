@@ -212,6 +212,18 @@ class GossipConfig(Settings):
         return self
 
 
+class LogsConfig(Settings):
+    """How much a node's folder holds of what it said (log.txt) and of what it did (journal.jsonl)."""
+
+    rotate_bytes: int = Field(
+        default=8_000_000, ge=10_000, le=10**12, description="a log or journal of this size makes room for a new one"
+    )
+    keep: int = Field(default=5, ge=1, le=10_000, description="older logs that stay: log.1.txt (newest), log.2.txt ...")
+    keep_journals: Annotated[int, Field(ge=1, le=10**6)] | None = Field(
+        default=None, description="older journals that stay (journal.1.jsonl.gz, ...); null: all, for gossip audit"
+    )
+
+
 class NodeConfig(Settings):
     """A node file. Every key has a default, so that three lines (model, data, topology) make a file."""
 
@@ -242,6 +254,7 @@ class NodeConfig(Settings):
     gossip: GossipConfig = Field(default=GossipConfig(), description="consensus")
     seed: Seed = Field(default=0, description="initial values, order of data, dropout; the same on all nodes")
     threads: int = Field(default=1, ge=1, le=4096, description="of torch, a node; several nodes share a machine")
+    logs: LogsConfig = Field(default=LogsConfig(), description="files that grow")
     checkpoint_every: int = Field(default=10, ge=0, le=10**9, description="rounds; 0: only at the end")
     checkpoint_seconds: float = Field(
         default=0.0, ge=0, le=10**9, description="also when the last checkpoint is older than this; 0: never by time"

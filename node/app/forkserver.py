@@ -20,10 +20,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+from node.app.output import redirect, turn_over_when_full
 from node.app.processes import interruptible, telling
 from node.app.run_folder import RunFolder, read_json
 from node.config import load_node_config, load_topology
 from node.errors import ConfigError
+from node.settings import LogsConfig
 
 Job = Mapping[str, Any]  # {"kind": "node", "name": "n0", ...}
 
@@ -47,7 +49,7 @@ def main(argv: list[str]) -> int:
     gc.freeze()  # the collector would otherwise touch, and so copy, every shared page
     # Held back until all children are known, so that none is missed.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    children = [_fork(run, job, lambda job: run_job(run, job, warm)) for job in plan["jobs"]]
+    children = [_fork(run, job, lambda job: run_job(run, job, warm), warm.config.logs) for job in plan["jobs"]]
     signal.signal(signal.SIGTERM, lambda *_: _hand_on(children))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     return _wait(children)
@@ -59,12 +61,14 @@ def _hand_on(children: list[int]) -> None:
             os.kill(pid, signal.SIGTERM)
 
 
-def _fork(run: RunFolder, job: Job, work: Callable[[Job], int]) -> int:
+def _fork(run: RunFolder, job: Job, work: Callable[[Job], int], logs: LogsConfig) -> int:
     pid = os.fork()
     if pid:
         return pid
     os.setsid()
-    _redirect(run.node(job["name"]).log)
+    log = run.node(job["name"]).log
+    redirect(log)
+    turn_over_when_full(log, logs.rotate_bytes, logs.keep)
     os._exit(_guarded(run, job, work))
 
 
@@ -85,14 +89,6 @@ def _guarded(run: RunFolder, job: Job, work: Callable[[Job], int]) -> int:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-
-
-def _redirect(log: Path) -> None:
-    """Standard output and error of this process go to the end of `log`."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
 
 
 def _wait(children: list[int]) -> int:

@@ -5,7 +5,8 @@ runs/NAME/
   jobs.json                  what the fork server was asked to start
   state.json log.txt         who the fork server is, and what it said
   report.png
-  n0/ n1/ ...                a folder a node: state.json log.txt records.jsonl checkpoint/ adapter/ result.json
+  n0/ n1/ ...                a folder a node: state.json log.txt records.jsonl journal.jsonl checkpoint/
+                             adapter/ result.json; older ones: log.1.txt ..., journal.1.jsonl.gz ...
 """
 
 from __future__ import annotations
@@ -70,6 +71,10 @@ class NodeFolder:
     @property
     def records(self) -> Path:
         return self.path / "records.jsonl"
+
+    @property
+    def journal(self) -> Path:
+        return self.path / "journal.jsonl"
 
     @property
     def checkpoint(self) -> Path:

@@ -1,13 +1,15 @@
-"""gossip logs: what a node wrote."""
+"""gossip logs: what a node said, older files included."""
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from typing import Annotated
 
 import typer
 
+from node.app.output import Tail, files_of
 from node.app.processes import running
 from node.cli.console import Json, RunOption, find_run, print_json
 from node.errors import ConfigError
@@ -27,16 +29,17 @@ def logs(
     if not folder.log.is_file():
         known = ", ".join(find_run(run).started()) or "none"
         raise ConfigError(f"{folder.log}: no log of node {node!r}; this run has {known}")
-    with folder.log.open(errors="replace") as file:
-        kept = file.readlines()[-lines:]  # -0: all
-        if json:
-            print_json({"node": node, "lines": [line.rstrip("\n") for line in kept]})
+    tail = Tail(folder.log)
+    older = [path.read_text(encoding="utf-8", errors="replace") for path in files_of(folder.log)[:-1]]
+    kept = io.StringIO("".join([*older, tail.read()])).readlines()[-lines:]  # -0: all
+    if json:
+        print_json({"node": node, "lines": [line.rstrip("\n") for line in kept]})
+        return
+    sys.stdout.writelines(kept)
+    while follow:
+        alive = running(folder) is not None
+        sys.stdout.write(tail.read() if alive else tail.read() + tail.read())  # twice: the log may have turned over
+        sys.stdout.flush()
+        if not alive:
             return
-        sys.stdout.writelines(kept)
-        while follow:
-            alive = running(folder) is not None
-            sys.stdout.write(file.read())
-            sys.stdout.flush()
-            if not alive:
-                return
-            time.sleep(POLL)
+        time.sleep(POLL)

@@ -133,12 +133,12 @@ def test_each_mistake_is_told_in_one_line(text: str, told: str):
 
 def test_several_mistakes_are_a_summary_and_a_line_each():
     with pytest.raises(ConfigError) as caught:
-        check("bogus: 1\nlora: {r: x}")
+        check("nonsense: 1\nlora: {r: x}")
 
     assert str(caught.value).split("\n") == [
         "node.yaml: 2 settings cannot work",
         "  node.yaml: lora.r: 'x'; wanted a whole number",
-        "  node.yaml: bogus: unknown key",
+        "  node.yaml: nonsense: unknown key",
     ]
 
 
