@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import time
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -29,17 +30,17 @@ def logs(
     if not folder.log.is_file():
         known = ", ".join(find_run(run).started()) or "none"
         raise ConfigError(f"{folder.log}: no log of node {node!r}; this run has {known}")
-    tail = Tail(folder.log)
-    older = [path.read_text(encoding="utf-8", errors="replace") for path in files_of(folder.log)[:-1]]
-    kept = io.StringIO("".join([*older, tail.read()])).readlines()[-lines:]  # -0: all
-    if json:
-        print_json({"node": node, "lines": [line.rstrip("\n") for line in kept]})
-        return
-    sys.stdout.writelines(kept)
-    while follow:
-        alive = running(folder) is not None
-        sys.stdout.write(tail.read() if alive else tail.read() + tail.read())  # twice: the log may have turned over
-        sys.stdout.flush()
-        if not alive:
+    with closing(Tail(folder.log)) as tail:
+        older = [path.read_text(encoding="utf-8", errors="replace") for path in files_of(folder.log)[:-1]]
+        kept = io.StringIO("".join([*older, tail.read()])).readlines()[-lines:]  # -0: all
+        if json:
+            print_json({"node": node, "lines": [line.rstrip("\n") for line in kept]})
             return
-        time.sleep(POLL)
+        sys.stdout.writelines(kept)
+        while follow:
+            alive = running(folder) is not None
+            sys.stdout.write(tail.read() if alive else tail.read() + tail.read())  # twice: it may have turned over
+            sys.stdout.flush()
+            if not alive:
+                return
+            time.sleep(POLL)

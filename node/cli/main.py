@@ -26,6 +26,7 @@ VERBS = {
     "logs": "logs",
     "top": "top",
     "topology": "topology",
+    "audit": "audit",
     "try": "try_",
 }
 

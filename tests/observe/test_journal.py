@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from node.errors import LocalFault
 from node.observe.journal import Entry, Journal, read_journal
 from node.observe.lines import LineWriter
 
@@ -49,10 +50,13 @@ def test_a_fact_comes_back_with_its_place(tmp_path):
     ]
 
 
-def test_the_head_of_a_line_is_not_a_field_of_the_caller(tmp_path):
+def test_a_field_may_repeat_the_head_of_a_line_but_not_contradict_it(tmp_path):
     with journal(tmp_path) as notes:
-        notes.note("member", {"epoch": 9, "n": 9, "peer": "n1"})
-    assert [(e.epoch, e.n, e["peer"]) for e in read_journal(tmp_path)] == [(1, 0, "n1")]
+        notes.note("send", {"epoch": 1, "to": "n1"})
+        with pytest.raises(LocalFault, match="apply with epoch 9, ours is 1"):
+            notes.note("apply", {"epoch": 9, "from": "n1"})
+        notes.note("apply", {"from_epoch": 9, "from": "n1"})
+    assert [(e.event, e.epoch, e.n) for e in read_journal(tmp_path)] == [("send", 1, 0), ("apply", 1, 1)]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
