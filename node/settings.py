@@ -12,7 +12,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from node.graph.reading import did_you_mean, seen
 
-MIXINGS: dict[str, str] = {"dpsgd": "node.gossip.dpsgd:dpsgd", "exact": "node.gossip.exact:exact"}
+MIXINGS: dict[str, str] = {
+    "dpsgd": "node.gossip.dpsgd:dpsgd",
+    "exact": "node.gossip.exact:exact",
+    "push-sum": "node.gossip.push_sum:push_sum",
+}
 EMBEDDED = ("minilm", "stdlib-docstrings")  # a model and a data set that come with the installation: names, never paths
 
 
@@ -183,7 +187,9 @@ class GossipConfig(Settings):
     topology: Name | None = Field(default=None, description="topology file; the command line may give it instead")
     rounds: int = Field(default=80, ge=1, le=10**9, description="all nodes end after the same round")
     mixing: Annotated[str, AfterValidator(_mixing)] = Field(
-        default="dpsgd", description="dpsgd: one exchange a round, weights of W; exact: the exact mean, in several hops"
+        default="dpsgd",
+        description="dpsgd: one exchange a round, weights of W; exact: the exact mean, in several hops; "
+        "push-sum: keeps the mean over edges that lose messages or work one way",
     )
     mode: Literal["synchronous", "asynchronous"] = Field(
         default="synchronous",

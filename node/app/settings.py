@@ -6,9 +6,9 @@ from node.config import NodeConfig, labels_of, resolve
 from node.core.deadlines import DeadlineLimits
 from node.core.peer_config import PeerConfig
 from node.gossip.mixing import Mixing
-from node.graph.spectrum import contraction, exact_steps
+from node.graph.spectrum import contraction, contraction_of_pushes, exact_steps
 from node.graph.topology import Topology
-from node.graph.weights import matrix, row_of
+from node.graph.weights import matrix, push_sum_matrix, row_of
 from node.learn.adapter import LoraSettings
 from node.learn.data import DatasetSettings, DataSettings
 from node.learn.partition import PartitionSettings
@@ -86,7 +86,12 @@ def mixing_of(config: NodeConfig, topology: Topology) -> Mixing:
 
 def predicted_contraction(config: NodeConfig, topology: Topology) -> float:
     """What a whole round shrinks the spread to, nobody missing: 0 for exact mixing."""
-    return 0.0 if config.gossip.mixing == "exact" else contraction(matrix(topology))
+    match config.gossip.mixing:
+        case "exact":
+            return 0.0
+        case "push-sum":
+            return contraction_of_pushes(push_sum_matrix(topology))
+    return contraction(matrix(topology))
 
 
 def peer_config(

@@ -500,4 +500,4 @@ class GossipPeer:
         row: Weights = self._rows(round)
         if c.asynchronous and staleness is not None:
             row = damped(row, c.peer, staleness)
-        return Context(c.peer, round, hop, row, self._generator, self.members.present())
+        return Context(c.peer, round, hop, row, self._generator, self.members.present(), c.epoch)

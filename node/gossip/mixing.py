@@ -27,6 +27,7 @@ class Context:
     row: Weights  # row of W(t), own id included: how much each neighbour counts with us
     generator: torch.Generator  # the only source of randomness
     present: Mapping[PeerId, int] = field(default_factory=dict)  # neighbours that are there -> epoch of their process
+    epoch: int = 0  # of our own process
 
 
 @dataclass(frozen=True, slots=True)

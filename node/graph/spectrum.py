@@ -19,6 +19,15 @@ def contraction(w: NDArray[np.float64]) -> float:
     return float(max(abs(ordered[0]), abs(ordered[-2]))) if len(ordered) > 1 else 0.0
 
 
+def contraction_of_pushes(p: NDArray[np.float64]) -> float:
+    """Second largest |eigenvalue| of a column-stochastic P (n, n): what a late round leaves of push-sum's spread.
+
+    P need not be normal: single rounds may do better or worse.
+    """
+    ordered = np.sort(np.abs(np.linalg.eigvals(p)))
+    return float(ordered[-2]) if len(ordered) > 1 else 0.0
+
+
 def spectral_gap(w: NDArray[np.float64]) -> float:
     """1 - contraction; 1 is exact in one round, 0 never mixes."""
     return 1.0 - contraction(w)

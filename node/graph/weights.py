@@ -50,6 +50,20 @@ def matrix(graph: Graph) -> NDArray[np.float64]:
     return dense(graph, {peer: row_of(graph, peer) for peer in graph.nodes})
 
 
+def push_sum_matrix(graph: Graph) -> NDArray[np.float64]:
+    """P (n, n) in the order of `graph.nodes`: the sender j keeps 1 / (1 + degree_j) and gives each neighbour as much.
+
+    Columns sum to 1; rows only where all degrees are equal. x <- P x keeps the sum of x, and P's powers tend to columns
+    of (1 + degree_i) / sum of (1 + degree): what a weight that is pushed alike makes up for.
+
+    References:
+        Kempe, Dobra, Gehrke 2003, Gossip-based computation of aggregate information. Difference: a share for each
+        neighbour in every round, not for one that is drawn.
+    """
+    shares = {peer: 1.0 / (1 + len(graph.neighbours(peer))) for peer in graph.nodes}
+    return dense(graph, {p: {q: shares[q] for q in (p, *graph.neighbours(p))} for p in graph.nodes})
+
+
 def dense(graph: Graph, rows: Mapping[PeerId, Weights]) -> NDArray[np.float64]:
     """Sparse rows -> (n, n) in the order of `graph.nodes`."""
     place = {peer: i for i, peer in enumerate(graph.nodes)}

@@ -104,7 +104,10 @@ def test_settings_are_frozen():
         ("train: {learning_rate: '1e-4'}", "node.yaml: train.learning_rate: '1e-4'; wanted a number"),
         ("train: {prefix_cache: atuo}", "wanted 'auto', 'on' or 'off': did you mean 'auto'?"),
         ("train: {bf16: yes}", "node.yaml: train.bf16: 'yes'; wanted true or false"),
-        ("gossip: {mixing: exakt}", "gossip.mixing: 'exakt'; wanted one of dpsgd, exact: did you mean 'exact'?"),
+        (
+            "gossip: {mixing: exakt}",
+            "gossip.mixing: 'exakt'; wanted one of dpsgd, exact, push-sum: did you mean 'exact'?",
+        ),
         ("gossip: {share: [theta]}", "node.yaml: gossip.share[0]: 'theta'; wanted 'all'"),
         ("gossip: {share: []}", "node.yaml: gossip.share: []; wanted one or more items"),
         ("gossip: {deadline: {floor: 5, ceiling: 1}}", "gossip.deadline: floor 5.0 is above ceiling 1.0"),
@@ -265,7 +268,7 @@ def test_every_name_of_a_rule_has_code_behind_it(name: str):
 
 
 def test_an_unknown_rule_is_told():
-    with pytest.raises(ConfigError, match="wanted one of dpsgd, exact: did you mean 'dpsgd'"):
+    with pytest.raises(ConfigError, match="wanted one of dpsgd, exact, push-sum: did you mean 'dpsgd'"):
         resolve("dpsdg")
 
 

@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.errors import ConfigError
-from node.graph.spectrum import exact_steps, laplacian
+from node.graph.spectrum import contraction_of_pushes, exact_steps, laplacian
 from node.graph.topology import Topology
-from node.graph.weights import check_doubly_stochastic, matrix, metropolis, row_of
+from node.graph.weights import check_doubly_stochastic, matrix, metropolis, push_sum_matrix, row_of
 from node.types import PeerId
 from tests.reference.metropolis_by_hand import metropolis_matrix
+from tests.reference.push_sum_by_matrix import push_matrix
 
 
 def topology(nodes: int, generator: object) -> Topology:
@@ -104,3 +105,23 @@ def test_every_step_is_an_eigenvalue_and_every_eigenvalue_has_a_step(graph: Topo
 def test_a_w_that_moves_the_mean_or_amplifies_is_refused(rows: dict, reason: str):
     with pytest.raises(ConfigError, match=reason):
         check_doubly_stochastic(rows)
+
+
+def test_pushes_on_a_path_of_three_by_hand():
+    # the ends keep a half, the middle a third; read by columns
+    p = push_sum_matrix(topology(3, "path"))
+
+    np.testing.assert_allclose(p, [[1 / 2, 1 / 3, 0], [1 / 2, 1 / 3, 1 / 2], [0, 1 / 3, 1 / 2]], atol=1e-15)
+    assert contraction_of_pushes(p) == pytest.approx(1 / 2)  # eigenvalues 1, 1/2 (1, 0, -1), -1/6
+
+
+@settings(max_examples=60, deadline=None)
+@given(connected())
+def test_pushes_lose_nothing_contract_and_end_in_shares_that_fit_the_degrees(graph: Topology):
+    p = push_sum_matrix(graph)
+    held = np.array([1.0 + len(graph.neighbours(peer)) for peer in graph.nodes])
+
+    np.testing.assert_allclose(p.sum(axis=0), 1.0, atol=1e-14)
+    np.testing.assert_allclose(p @ held, held, atol=1e-12)
+    assert contraction_of_pushes(p) < 1
+    np.testing.assert_allclose(p, push_matrix(graph.nodes, graph.edges), atol=1e-15)
