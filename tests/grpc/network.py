@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import grpc
 
 from node.core.events import Stats
-from node.core.messages import Message
+from node.core.messages import Ack, Members, Message, Ping
 from node.core.peer import GossipPeer
 from node.drivers.edges import Network
 from node.drivers.grpc import GrpcNode
@@ -153,7 +153,8 @@ class Proxy:
             task.cancel()
 
     def said(self, direction: str) -> list[Message]:
-        return [message for way, message in self.sniffed if way == direction]
+        """In order, without probes and news: when those come is a matter of time."""
+        return [m for way, m in self.sniffed if way == direction and not isinstance(m, Ping | Ack | Members)]
 
     async def _edge(self, _: object, context: Any) -> None:
         self.streams += 1

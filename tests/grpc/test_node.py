@@ -141,7 +141,7 @@ def test_leaving_in_the_middle_of_a_step_keeps_the_last_mixed_state(tmp_path: Pa
     assert saved.private == {"rounds": [0, 1]}  # of the last mixed round, not of the one under way
     expected = digest({p: s for p, s in run_rounds(2).items() if p == P01})
     assert digest({P01: final[P01]}) == expected
-    assert peers[P00].members.by_id[P01].state is Liveness.SUSPECT
+    assert peers[P00].members.by_id[P01].state is Liveness.LEFT
     assert peers[P00].members.by_id[P01].reason == "leaving"
     assert peers[P00].round == 5  # it went on without
 
