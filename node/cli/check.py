@@ -76,6 +76,8 @@ def _learner(settings: NodeConfig, graph: Topology, peer: PeerId) -> str:
 def _neighbours(graph: Topology, peer: PeerId) -> str:
     """A neighbour that is not up yet is no fault: it may start later."""
     there = [other for other in graph.neighbours(peer) if other in graph.reachable]
+    if not there:
+        return "ok: none has an address, so they come to us"
     silent = [other for other in there if not _reachable(graph.addresses[other])]
     return f"ok: not up yet: {', '.join(silent)}" if silent else "ok: all answer"
 

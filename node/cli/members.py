@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from node.app.processes import running, state_of
 from node.cli.console import Json, RunOption, find_run, print_json, results
@@ -36,9 +36,8 @@ def members(
     if json:
         print_json(document)
         return
-    table = Table(
-        "id", "address", "state", "incarnation", "round", "loss", "distance", "pid", "age", box=None, pad_edge=False
-    )
+    whole_words = [Column(name, no_wrap=True) for name in ("id", "address", "state")]
+    table = Table(*whole_words, "incarnation", "round", "loss", "distance", "pid", "age", box=None, pad_edge=False)
     for n in document["nodes"]:
         numbers = (
             whole(n["incarnation"]),

@@ -167,6 +167,8 @@ class Edges:
             await self._carry(stream)
         finally:
             timer.cancel()
+            if stream.peer is not None and not self.closing.is_set():
+                LOG.info("%s: no stream from %s any more: %s", self._peer, stream.peer, stream.reason)
 
     async def _carry(self, stream: Stream, peer: PeerId | None = None) -> None:
         self._all.add(stream)
@@ -190,6 +192,7 @@ class Edges:
         stream.peer = peer
         self._current[peer] = stream
         self.counters["streams"] += 1
+        LOG.info("%s: stream with %s", self._peer, peer)
         self._on_event(PeerUp(peer))
 
     def _drop(self, stream: Stream, reason: str) -> None:
