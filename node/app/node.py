@@ -31,6 +31,7 @@ from node.errors import ConfigError
 from node.graph.reach import NOWHERE
 from node.learn.prepare import Prepared
 from node.learn.prepare import prepare as prepare_learner
+from node.observe.journal import Journal
 from node.types import Digests, PeerId, Shared
 from node.wire.status import add_status_service
 
@@ -83,8 +84,9 @@ class Node:
 
     def _forget(self) -> None:
         """Start at round 0. The epoch stays: to neighbours that run, a process with a smaller one is a dead one."""
-        earlier = (*self.folder.checkpoint.glob("*.ckpt"), *self.folder.adapter.glob("*"))
-        for path in (*earlier, self.folder.records, self.folder.result):
+        folder = self.folder
+        earlier = (*folder.checkpoint.glob("*.ckpt"), *folder.adapter.glob("*"), *folder.path.glob("journal*"))
+        for path in (*earlier, folder.records, folder.result):
             path.unlink(missing_ok=True)
 
     def _prepare(self) -> Prepared:
@@ -127,7 +129,11 @@ class Node:
         graph = self.warm.topology
         address = graph.addresses[self.peer]
         network = Network(listen=address or LOCAL, addresses=graph.addresses, seed=self.warm.config.seed)
-        with Recorder(self.folder.records, learner.adapter.initial, self.warm) as recorder:
+        epoch = protocol.config.epoch
+        with (
+            Recorder(self.folder.records, learner.adapter.initial, self.warm) as recorder,
+            Journal(self.folder.journal, epoch) as journal,
+        ):
             board = StatusBoard(self.warm, protocol, recorder)
             driver = GrpcNode(
                 protocol,
@@ -135,12 +141,13 @@ class Node:
                 network,
                 store=self.store,
                 on_round=recorder.note,
+                journal=journal.note,
                 services=[lambda server: add_status_service(server, board.read)],
             )
             board.watch(driver)
             if address == NOWHERE:
                 board.address = f"127.0.0.1:{await driver.listen()}"
-                announce(self.folder, "running", protocol.config.epoch, address=board.address)
+                announce(self.folder, "running", epoch, address=board.address)
                 LOG.info("%s: no address in the topology file; it answers at %s", self.peer, board.address)
             _on_signal(asyncio.get_running_loop(), driver.stop)
             return await driver.run(), driver

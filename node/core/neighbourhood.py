@@ -179,7 +179,7 @@ class Neighbourhood:
                 {
                     "from": sender,
                     "kind": kind.lower(),
-                    "epoch": message.epoch,
+                    "from_epoch": message.epoch,
                     "seq": message.seq,
                     "round": message.round,
                     "hop": message.hop,
@@ -203,7 +203,7 @@ class Neighbourhood:
         own = self.config.peer
         if own in join.neighbours and join.node not in self.edges:
             self.add(join.node)
-        fields = {"node": join.node, "address": join.address, "neighbours": list(join.neighbours), "round": join.round}
+        fields = {"peer": join.node, "address": join.address, "neighbours": list(join.neighbours), "round": join.round}
         return [Noted("join", fields), *self.spread(join, but=source)]
 
     # ---- time

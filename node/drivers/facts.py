@@ -25,7 +25,6 @@ def start_of(peer: GossipPeer) -> list[Fact]:
         (
             "start",
             {
-                "node": c.peer,
                 "round": c.start_round,
                 "rounds": c.rounds,
                 "neighbours": list(peer.neighbours),
@@ -44,7 +43,7 @@ def of(effect: object, leaving: bool = False) -> Fact | None:
         case Noted(event=event, fields=fields):
             return event, fields
         case Send(to=to, message=Snapshot() | Update() as said):
-            place = {"epoch": said.epoch, "seq": said.seq, "round": said.round, "hop": said.hop}
+            place = {"seq": said.seq, "round": said.round, "hop": said.hop}
             return "send", {"to": to, "kind": type(said).__name__.lower(), **place, "check": said.check.hex()}
         case Mixed():
             return "mix", {

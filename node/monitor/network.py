@@ -6,7 +6,8 @@ count have finished; nodes are often a round apart), who counts, what is called 
 A node that does not answer us is
     finished      it had done its last round, or a neighbour heard its farewell
     unreachable   its neighbours say alive: it is too busy, or there is no way from here to there
-    down          it answered once, or its neighbours say so
+    down          it answered once, or its neighbours say suspect or dead
+    left          it said that it goes, before its last round
     refused       its neighbours cannot work with it
     unknown       nobody has ever heard from it
 One without an address cannot be asked from everywhere: its state is what its neighbours say, and that is no failure.
@@ -226,7 +227,7 @@ class Network:
             return "finished"
         if told == "alive" and self.addresses[peer] != NOWHERE:
             return "unreachable"
-        if told == "unknown" and seen.status is not None:
+        if told in ("suspect", "dead") or (told == "unknown" and seen.status is not None):
             return "down"
         return told
 

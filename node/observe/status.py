@@ -9,7 +9,8 @@ from node.observe.records import RoundRecord
 from node.types import PeerId
 
 STATES = ("starting", "training", "exchanging", "finished", "leaving")  # what a node says of itself
-MEMBER_STATES = ("unknown", "alive", "down", "finished", "refused")  # what a node says of a neighbour
+# What a node says of a neighbour; the middle ones are SWIM's words.
+MEMBER_STATES = ("unknown", "alive", "suspect", "dead", "left", "finished", "refused")
 RECORDS = 64  # at most in one answer: two sketches of 2 KiB each make 256 KiB
 
 
