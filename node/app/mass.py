@@ -4,7 +4,8 @@ Push-sum: what a node holds + what it sent - what it got never changes, whatever
 nodes this is sum(w) + what is in flight = n. Needs no common moment: each node's own facts must balance.
 
 Other rules: the mean over nodes moves by rounding alone in a mixing where nobody was missing or stale. Sketches show
-it, being linear: mean of sketches = sketch of the mean. Where somebody was missing, the drift is told, not judged.
+it, being linear: mean of sketches = sketch of the mean. Where somebody was missing, or what that did to the mean was
+made up for, the drift is told, not judged.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ def _common(records: Mapping[PeerId, Sequence[RoundRecord]]) -> Iterator[tuple[i
 
 
 def _is_undisturbed(record: RoundRecord) -> bool:
-    return record.intact and not record.missing and not any(record.staleness.values())
+    return record.intact and not record.missing and not any(record.staleness.values()) and not record.settled
 
 
 def _drift(before: np.ndarray, after: np.ndarray) -> float:

@@ -53,6 +53,7 @@ class Recorder:
             missing=mixed.missing,
             staleness=dict(mixed.staleness),
             intact=mixed.intact,
+            settled=mixed.settled,
             before=self._sketch(mixed.before["theta"]),
             after=self._sketch(mixed.after["theta"]),
             predicted_contraction=self._predicted,

@@ -48,6 +48,7 @@ class RoundRecord:
     staleness: Mapping[PeerId, int] = field(default_factory=dict)  # rounds behind us; negative: ahead
     local_distance: float | None = None  # sqrt(sum_j w_ij |theirs_j - mine|^2), in the units of x
     intact: bool = True  # see `node.core.events.Mixed`
+    settled: float = 0.0  # by how much, in the units of x, what earlier rounds owed moved us, or would have
     before: bytes = b""  # sketch of theta - theta_0 before mixing, 4k bytes; empty: none
     after: bytes = b""  # and after mixing
     predicted_contraction: float | None = None  # what the graph and the rule promise for a whole round
@@ -68,6 +69,7 @@ def to_line(record: RoundRecord) -> str:
         "staleness": dict(record.staleness),
         "local_distance": _finite(record.local_distance),
         "intact": record.intact,
+        "settled": _finite(record.settled),
         "before": base64.b64encode(record.before).decode(),
         "after": base64.b64encode(record.after).decode(),
         "predicted_contraction": _finite(record.predicted_contraction),
@@ -102,6 +104,7 @@ def _from_fields(fields: Mapping[str, Any]) -> RoundRecord:
         staleness={PeerId(peer): int(lag) for peer, lag in fields["staleness"].items()},
         local_distance=fields["local_distance"],
         intact=bool(fields["intact"]),
+        settled=float(fields.get("settled") or 0.0),
         before=base64.b64decode(fields["before"], validate=True),
         after=base64.b64decode(fields["after"], validate=True),
         predicted_contraction=fields["predicted_contraction"],

@@ -487,7 +487,7 @@ def simulated(rule: str, n: int, seed: int, faults: Faults) -> Evidence:
             RoundRecord(
                 round=mixed.round, time=0.0, loss=0.0, seconds=Seconds(train=1.0, exchange=0.0), bytes_sent=0,
                 bytes_received=0, contributions=mixed.contributions, missing=mixed.missing,
-                staleness=mixed.staleness, intact=mixed.intact, before=before, after=after,
+                staleness=mixed.staleness, intact=mixed.intact, settled=mixed.settled, before=before, after=after,
             )
         )  # fmt: skip
     return Evidence(dict.fromkeys(graph.nodes, ()), records)

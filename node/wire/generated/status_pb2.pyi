@@ -104,7 +104,7 @@ class Member(_message.Message):
     def __init__(self, id: _Optional[str] = ..., address: _Optional[str] = ..., state: _Optional[str] = ..., incarnation: _Optional[int] = ..., round: _Optional[int] = ..., age_s: _Optional[float] = ...) -> None: ...
 
 class RoundRecord(_message.Message):
-    __slots__ = ("round", "time", "loss", "accuracy", "train_s", "exchange_s", "bytes_sent", "bytes_received", "contributions", "missing", "staleness", "local_distance", "intact", "before", "after", "predicted_contraction")
+    __slots__ = ("round", "time", "loss", "accuracy", "train_s", "exchange_s", "bytes_sent", "bytes_received", "contributions", "missing", "staleness", "local_distance", "intact", "before", "after", "predicted_contraction", "settled")
     class StalenessEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -128,6 +128,7 @@ class RoundRecord(_message.Message):
     BEFORE_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
     PREDICTED_CONTRACTION_FIELD_NUMBER: _ClassVar[int]
+    SETTLED_FIELD_NUMBER: _ClassVar[int]
     round: int
     time: float
     loss: float
@@ -144,4 +145,5 @@ class RoundRecord(_message.Message):
     before: bytes
     after: bytes
     predicted_contraction: float
-    def __init__(self, round: _Optional[int] = ..., time: _Optional[float] = ..., loss: _Optional[float] = ..., accuracy: _Optional[float] = ..., train_s: _Optional[float] = ..., exchange_s: _Optional[float] = ..., bytes_sent: _Optional[int] = ..., bytes_received: _Optional[int] = ..., contributions: _Optional[int] = ..., missing: _Optional[_Iterable[str]] = ..., staleness: _Optional[_Mapping[str, int]] = ..., local_distance: _Optional[float] = ..., intact: bool = ..., before: _Optional[bytes] = ..., after: _Optional[bytes] = ..., predicted_contraction: _Optional[float] = ...) -> None: ...
+    settled: float
+    def __init__(self, round: _Optional[int] = ..., time: _Optional[float] = ..., loss: _Optional[float] = ..., accuracy: _Optional[float] = ..., train_s: _Optional[float] = ..., exchange_s: _Optional[float] = ..., bytes_sent: _Optional[int] = ..., bytes_received: _Optional[int] = ..., contributions: _Optional[int] = ..., missing: _Optional[_Iterable[str]] = ..., staleness: _Optional[_Mapping[str, int]] = ..., local_distance: _Optional[float] = ..., intact: bool = ..., before: _Optional[bytes] = ..., after: _Optional[bytes] = ..., predicted_contraction: _Optional[float] = ..., settled: _Optional[float] = ...) -> None: ...
