@@ -123,6 +123,10 @@ def commit_early(facts: list[Doc]) -> None:
     find(facts, "commit", round=6)["round"] = 5  # the state is of six rounds
 
 
+def commit_again(facts: list[Doc]) -> None:
+    facts.insert(-1, find(facts, "commit", round=6) | {"digest": find(facts, "mix", round=4)["digest"]})
+
+
 def apply_what_was_not_sent(facts: list[Doc]) -> None:
     facts.insert(-1, find(facts, "apply", round=5) | {"seq": 99})
 
@@ -161,6 +165,7 @@ def commit_of_the_past(facts: list[Doc]) -> None:
         ("n1", commit_another, "committed-not-altered"),
         ("n0", commit_another, "committed-not-altered"),
         ("n0", commit_early, "committed-not-altered"),
+        ("n0", commit_again, "committed-not-altered"),
         ("n1", apply_what_was_not_sent, "applied-was-sent"),
         ("n1", apply_with("check", "0" * 32), "applied-was-sent"),
         ("n1", apply_with("kind", "snapshot"), "applied-was-sent"),
@@ -195,7 +200,7 @@ def drop_a_line(facts: list[Doc]) -> None:
         drop_a_line,
         lambda facts: facts.append(dict(facts[-1])),  # a line twice
         lambda facts: facts[-1].update(t=0.0),
-        lambda facts: facts.append(facts[-1] | {"epoch": 0, "n": 0}),
+        lambda facts: facts.append(facts[-1] | {"epoch": 0, "n": facts[-1]["n"] + 1}),
         lambda facts: facts[-1].pop("t"),  # no fact
         lambda facts: facts.append(facts[-1] | {"n": facts[-1]["n"] + 1, "event": "start"}),  # without neighbours
         lambda facts: facts[-3].update(used={"n1": 3}),
