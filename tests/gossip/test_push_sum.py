@@ -166,7 +166,7 @@ def test_rows_that_sum_to_one_move_the_mean_on_the_same_traffic(seed):
 
 
 @pytest.mark.parametrize("edges", [ring(5), star(5)])
-def test_a_ring_with_one_link_cut_in_one_direction_from_the_start_comes_to_the_true_mean(edges):
+def test_a_graph_with_one_link_cut_in_one_direction_from_the_start_comes_to_the_true_mean(edges):
     edges = [*edges, ("p2", "p4")]
     start = start_of(5)
 
@@ -179,9 +179,11 @@ def test_a_ring_with_one_link_cut_in_one_direction_from_the_start_comes_to_the_t
 def test_links_that_all_work_in_one_direction_only_come_to_the_true_mean():
     start = start_of(5)
 
-    bus = pushed(start, ring(5), lambda a, b, r: 0 if (int(a[1]) + 1) % 5 == int(b[1]) else None, 400)
+    bus = pushed(start, ring(5), lambda a, b, r: 0 if (int(a[1]) + 1) % 5 == int(b[1]) else None, 200)
 
     assert bus.spread_to(mean_of(start)) < 1e-4
+    # nobody ever says that a sum was heard whole, and giving goes on all the same
+    assert all(float(bus.state[PeerId(a)].ledgers[PeerId(b)].given[WEIGHT]) > 2 * FULL for a, b in ring(5))
 
 
 def test_what_was_taken_back_and_had_arrived_after_all_is_given_back():
