@@ -31,7 +31,8 @@ def row(graph: str, loss: float, seed: int, rounds: int) -> str:
 
 
 if __name__ == "__main__":
-    for ledger.FULL in (ledger.FULL, float("inf")):
+    for full in (ledger.FULL, float("inf")):
+        ledger.FULL = full
         for graph in GRAPHS:
             for loss in (0.0, 0.1):
                 for seed in range(int(sys.argv[2])):
