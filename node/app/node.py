@@ -85,7 +85,7 @@ class Node:
     def _forget(self) -> None:
         """Start at round 0. The epoch stays: to neighbours that run, a process with a smaller one is a dead one."""
         folder = self.folder
-        earlier = (*folder.checkpoint.glob("*.ckpt"), *folder.adapter.glob("*"), *folder.path.glob("journal*"))
+        earlier = (*folder.checkpoint.glob("*.ckpt"), *folder.adapter.glob("*"))
         for path in (*earlier, folder.records, folder.result):
             path.unlink(missing_ok=True)
 
@@ -129,10 +129,10 @@ class Node:
         graph = self.warm.topology
         address = graph.addresses[self.peer]
         network = Network(listen=address or LOCAL, addresses=graph.addresses, seed=self.warm.config.seed)
-        epoch = protocol.config.epoch
+        epoch, logs = protocol.config.epoch, self.warm.config.logs
         with (
             Recorder(self.folder.records, learner.adapter.initial, self.warm) as recorder,
-            Journal(self.folder.journal, epoch) as journal,
+            Journal(self.folder.journal, epoch, limit_bytes=logs.rotate_bytes, keep=logs.keep_journals) as journal,
         ):
             board = StatusBoard(self.warm, protocol, recorder)
             driver = GrpcNode(
@@ -142,6 +142,7 @@ class Node:
                 store=self.store,
                 on_round=recorder.note,
                 journal=journal.note,
+                fresh=self.fresh,
                 services=[lambda server: add_status_service(server, board.read)],
             )
             board.watch(driver)

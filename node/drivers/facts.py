@@ -18,8 +18,13 @@ def no_journal(event: str, fields: Mapping[str, Any]) -> None:
     """Where nobody writes one."""
 
 
-def start_of(peer: GossipPeer) -> list[Fact]:
-    """The first facts of a process: who it is, and where it goes on."""
+def start_of(peer: GossipPeer, damaged: int = 0, fresh: bool = False) -> list[Fact]:
+    """The first facts of a process: who it is, and where it goes on.
+
+    Args:
+        damaged: checkpoints that it passed over.
+        fresh: it was told to forget those that it had.
+    """
     c = peer.config
     facts: list[Fact] = [
         (
@@ -29,9 +34,12 @@ def start_of(peer: GossipPeer) -> list[Fact]:
                 "rounds": c.rounds,
                 "neighbours": list(peer.neighbours),
                 "digests": dict(c.digests),
+                "fresh": fresh,
             },
         )
     ]
+    if damaged:
+        facts.append(("checkpoint-damaged", {"reason": f"{damaged} passed over"}))
     if c.start_round:
         facts.append(("resume", {"round": c.start_round, "digest": digest(peer.settled)}))
     return facts

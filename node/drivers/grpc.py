@@ -77,6 +77,7 @@ class GrpcNode:
         store: of checkpoints; None: nothing is written, and every `Persist` counts as done.
         on_round: called after each round, on the loop's thread.
         journal: told every fact of the protocol, on the loop's thread; see `node.drivers.facts`.
+        fresh: earlier checkpoints were to be forgotten; the journal says so.
         services: each adds a servicer to the server.
     """
 
@@ -89,12 +90,13 @@ class GrpcNode:
         store: CheckpointStore | None = None,
         on_round: Callable[[RoundReport], None] = lambda report: None,
         journal: facts.Journal = facts.no_journal,
+        fresh: bool = False,
         services: Sequence[Callable[[grpc.aio.Server], None]] = (),
     ) -> None:
         self.peer = peer
         self.is_leaving = False
         self._name = peer.config.peer
-        self._training, self._network, self._store = Training(trainer), network, store
+        self._training, self._network, self._store, self._fresh = Training(trainer), network, store, fresh
         self._on_round, self._journal, self._services = on_round, journal, services
         self._edges = Edges(self._name, peer.neighbours, network, Limits.of(peer.channels), self.feed)
         self._failures: Counter[str] = Counter()
@@ -127,7 +129,8 @@ class GrpcNode:
     @property
     def counters(self) -> Counter[str]:
         """What happened in this driver how often; the protocol's own are in `peer.faults`."""
-        return self._edges.counters + self._failures
+        damaged = 0 if self._store is None else self._store.damaged
+        return self._edges.counters + self._failures + Counter({"checkpoints_damaged": damaged})
 
     @property
     def loop_lag(self) -> float:
@@ -171,7 +174,8 @@ class GrpcNode:
             if self._server is None:
                 await self.listen()
             self._spawn(self._watch_lag())
-            for fact in facts.start_of(self.peer):
+            damaged = 0 if self._store is None else self._store.damaged
+            for fact in facts.start_of(self.peer, damaged, self._fresh):
                 self._journal(*fact)
             if self._finished is None:
                 self.feed(Started())
