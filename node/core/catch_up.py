@@ -52,13 +52,14 @@ class CatchUp:
         self._answers[peer] = round, shared
         return True
 
-    def give_up(self, peer: PeerId) -> None:
-        """`peer` is gone."""
-        self._asked.pop(peer, None)
+    def give_up(self, peer: PeerId) -> bool:
+        """`peer` is gone. Whether it had been asked."""
+        return self._asked.pop(peer, None) is not None
 
-    def tick(self, now: float) -> None:
-        for peer in [p for p, until in self._asked.items() if now >= until]:
-            del self._asked[peer]
+    def tick(self, now: float) -> bool:
+        """Whether somebody has let us wait too long."""
+        late = [p for p, until in self._asked.items() if now >= until]
+        return any([self.give_up(p) for p in late])
 
     def take(self, row: Weights) -> tuple[int, Shared, tuple[PeerId, ...]]:
         """The newest round heard of, the weighted mean of the states of that round, and whose they were."""

@@ -173,7 +173,7 @@ class GossipPeer:
         return self._mixing.hops(round)
 
     def hello(self, to: PeerId) -> Hello:
-        return self._near.hello(to, self.round)
+        return self._near.hello(to, self._done_rounds)
 
     # ---- events
     def handle(self, event: Event, now: float) -> list[Effect]:
@@ -199,9 +199,9 @@ class GossipPeer:
                 self.members.by_id[peer].streaming = True
                 return [Send(peer, self.hello(peer))]
             case PeerDown(peer=peer, reason=reason):
-                self._catch_up.give_up(peer)
                 news = self._near.changed(peer) if self.members.down(peer, now, reason) else []
-                return [*news, *self._advance(now)]
+                untold = self._untold() if self._catch_up.give_up(peer) else []
+                return [*news, *untold, *self._advance(now)]
             case Trained(round=r) if r == self._training:
                 return self._trained(event, now)
             case Trained() if self._is_done:
@@ -224,8 +224,8 @@ class GossipPeer:
         late = 0.0 if due is None else max(0.0, now - due)
         if late > LATE and self._exchange is not None:
             self._exchange.start += late  # we did not run: what has come meanwhile is still to be read
-        self._catch_up.tick(now)
-        return [*self._near.tick(now, late), *self._advance(now)]
+        untold = self._untold() if self._catch_up.tick(now) else []
+        return [*self._near.tick(now, late), *untold, *self._advance(now)]
 
     # ---- a round
     def _begin(self, now: float) -> list[Effect]:
@@ -424,14 +424,14 @@ class GossipPeer:
 
     def _greet(self, sender: PeerId, message: Hello, now: float) -> list[Effect]:
         try:
-            effects = self._near.greet(sender, message, self.round, now)
+            effects = self._near.greet(sender, message, self._done_rounds, now)
         except RemoteFault as fault:
             return [*self._near.refuse(sender, fault, self.round, now), *self._advance(now)]
         if self._is_done:
             return [*effects, *self._resume(sender), Send(sender, Bye(self.round, "finished"))]
         is_new = message.version >= (1, 1)
-        if is_new and self._catch_up.asks(sender, message.round, self._done_rounds, now):
-            return [*effects, Send(sender, StateRequest(self._done_rounds))]
+        if is_new and self._catch_up.asks(sender, message.round, self.round, now):
+            return [*effects, Send(sender, StateRequest(self.round))]
         return effects if self._catch_up.pending else [*effects, *self._resume(sender)]
 
     def _resume(self, peer: PeerId) -> list[Effect]:
@@ -448,8 +448,14 @@ class GossipPeer:
         edge.require_finite(shared)
         if check_of(shared) != message.check:
             raise BadMessage(f"{sender}: its state after round {message.round} is not what its check says")
-        self._catch_up.answered(sender, min(message.round, self.config.rounds), shared, self._done_rounds)
-        return self._advance(now)
+        self._catch_up.answered(sender, min(message.round, self.config.rounds), shared, self.round)
+        return [*self._untold(), *self._advance(now)]
+
+    def _untold(self) -> list[Effect]:
+        """What was held back from neighbours while we were catching up, where that came to nothing."""
+        if self._catch_up.pending:
+            return []
+        return [effect for peer in self.members.present() for effect in self._resume(peer)]
 
     def _hear(self, sender: PeerId, message: Snapshot | Update, now: float) -> list[Effect]:
         effects = self._near.hear(sender, message)
@@ -468,10 +474,10 @@ class GossipPeer:
         state = Liveness.REFUSED if message.refused else Liveness.FINISHED
         if message.reason == "leaving":
             state = Liveness.LEFT
-        self._catch_up.give_up(sender)
         news = self._near.changed(sender) if self.members.mark(sender, state, now, message.reason) else []
+        untold = self._untold() if self._catch_up.give_up(sender) else []
         close = Close(sender, f"refused by {sender}: {message.reason}", retry=True)
-        return [*news, *([close] if message.refused else []), *self._advance(now)]
+        return [*news, *([close] if message.refused else []), *untold, *self._advance(now)]
 
     def _join(self, join: Join, source: PeerId | None) -> list[Effect]:
         """One node more in the graph, from `join.round` on.
