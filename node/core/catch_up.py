@@ -62,11 +62,14 @@ class CatchUp:
         return any([self.give_up(p) for p in late])
 
     def take(self, row: Weights) -> tuple[int, Shared, tuple[PeerId, ...]]:
-        """The newest round heard of, the weighted mean of the states of that round, and whose they were."""
+        """The newest round heard of, the weighted mean of the states of that round, and whose they were.
+
+        A neighbour that is not in our row yet (one of us joins) counts as if its weight were 1.
+        """
         answers, self._answers = self._answers, {}
         newest = max(round for round, _ in answers.values())
         states = {p: shared for p, (round, shared) in sorted(answers.items()) if round == newest}
-        total = sum(row[p] for p in states)
-        names = next(iter(states.values()))
-        mean = {name: sum(row[p] / total * s[name] for p, s in states.items()) for name in names}
+        weights = {p: row.get(p, 1.0) for p in states}
+        total, names = sum(weights.values()), next(iter(states.values()))
+        mean = {name: sum(weights[p] / total * s[name] for p, s in states.items()) for name in names}
         return newest, mean, tuple(states)  # type: ignore[return-value]

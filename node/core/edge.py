@@ -26,9 +26,6 @@ NOTHING = -1  # the seq before the first message
 SMALL = 64  # entries; channels up to here (flags, bias corrections) always travel in float32
 
 
-NO_SETTLEMENT = Settlement()
-
-
 def check_of(shared: Shared) -> bytes:
     """16 bytes that tell two public copies apart: XXH3-128 over names and float32 bytes.
 
@@ -115,7 +112,7 @@ class Edge:
         """The message that makes the neighbour's copy of us follow `shared`: a delta where it can be.
 
         Args:
-            is_mixed: we have done this exchange already; the neighbour missed it.
+            is_mixed: we have done this exchange already, with the neighbour, which has forgotten it.
         """
         self.told = (round, hop)
         if self.mine is None or self.broken:
@@ -151,9 +148,8 @@ class Edge:
         self._seq += 1
         if self._book is None:
             return None
-        settlement = self._book.statement()
         self._book.told(self._seq, self.mine, is_mixed)
-        return settlement
+        return self._book.statement()
 
     # ---- incoming
     def hear(self, message: Snapshot | Update) -> Shared:
@@ -178,9 +174,11 @@ class Edge:
         if check_of(decoded) != message.check:
             raise OutOfSequence(f"seq {message.seq} gives another result here than at its sender")
         self._theirs, self._their_seq = decoded, message.seq
-        if self._book is not None:
+        if message.settlement is None:  # of version 1.0: nobody would name or confirm a pair
+            self._book, self._due = None, []
+        if self._book is not None and message.settlement is not None:
             self._book.heard(message.seq, decoded)
-            self._due += self._book.settle(message.settlement or NO_SETTLEMENT, message.seq)
+            self._due += self._book.settle(message.settlement, message.seq)
         return decoded
 
     @property
@@ -189,10 +187,13 @@ class Edge:
         return self._their_epoch, self._their_seq
 
     # ---- settlement
-    @property
-    def can_use(self) -> bool:
-        """Whether what the neighbour said may be mixed: not while too many pairs wait for it to confirm them."""
-        return self._book is None or self._book.can_use
+    def can_use(self, epoch: int) -> bool:
+        """Whether what the neighbour's process `epoch` said may be mixed.
+
+        Not while too many pairs wait for it to confirm them, nor when that process is gone: its seqs mean nothing to
+        the next one.
+        """
+        return self._book is None or (self._book.can_use and epoch == self._their_epoch)
 
     def used(self, theirs_seq: int, weight: float, theirs: Shared) -> None:
         """A mix has taken in version `theirs_seq` of the neighbour's copy, against `mine`."""

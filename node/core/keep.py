@@ -35,7 +35,7 @@ def unpack_told(state: Mapping[str, Any]) -> Told | None:
     if said is None:
         return None
     outbox = {PeerId(p): said["vectors"][i] for p, i in said["to"].items()}
-    return Told((said["round"], said["hop"]), outbox)
+    return Told((said["round"], said["hop"]), outbox, frozenset(map(PeerId, said.get("used", outbox))))
 
 
 def unpack_joins(state: Mapping[str, Any]) -> tuple[Join, ...]:
@@ -63,4 +63,4 @@ def _pack_told(told: Told) -> dict[str, Any]:
         if known is None:
             vectors.append(shared)
         to[peer] = len(vectors) - 1 if known is None else known
-    return {"round": told.key[0], "hop": told.key[1], "vectors": vectors, "to": to}
+    return {"round": told.key[0], "hop": told.key[1], "vectors": vectors, "to": to, "used": sorted(told.used)}

@@ -40,6 +40,7 @@ class Told:
 
     key: Key
     outbox: Mapping[PeerId, Shared]
+    used: frozenset[PeerId] = frozenset()  # whose word we have mixed in that exchange
 
 
 class Neighbourhood:
@@ -101,7 +102,7 @@ class Neighbourhood:
         edge = self.edges[peer]
         if told is None or peer not in told.outbox or not (edge.broken or edge.told != told.key):
             return []
-        return [self.tell(peer, told, is_mixed=told.key != current)]
+        return [self.tell(peer, told, is_mixed=told.key != current and peer in told.used)]
 
     def spread(self, message: Message, but: PeerId | None = None) -> list[Effect]:
         """To everybody with a stream, but the one that it came from; a suspect too, for it alone can refute."""

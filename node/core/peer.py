@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import Enum, auto
 from typing import Any
 
@@ -159,7 +160,7 @@ class GossipPeer:
         """When to send `Tick`: monotonic seconds."""
         if self._is_done or not self._is_started:
             return None
-        times = [until for _, until in self._outstanding()]
+        times = [] if self._catch_up.pending else [until for _, until in self._outstanding()]
         times += [t for t in (self.members.deadline(), self._catch_up.deadline) if t is not None]
         return min(times, default=None)
 
@@ -209,7 +210,7 @@ class GossipPeer:
             case Started() if not self._is_started:
                 self._is_started, self._persisted_at = True, now
                 self.members.started(now)
-                return self._begin(now)
+                return self._advance(now) or self._begin(now)
             case Persisted(round=r):
                 self.committed = max(self.committed, r)
                 return []
@@ -265,7 +266,7 @@ class GossipPeer:
     def _advance(self, now: float) -> list[Effect]:
         """Go on as far as what was heard allows."""
         effects: list[Effect] = []
-        while not self._is_done:
+        while self._is_started and not self._is_done:
             if self._exchange is not None and not self._catch_up.pending:
                 if not self._is_complete(now):
                     break
@@ -319,13 +320,15 @@ class GossipPeer:
         heard = {}
         for peer, version in picked.items():
             edge = self.edges[peer]
-            if edge.mine is not None and edge.told == e.key and edge.can_use:
+            if edge.mine is not None and edge.told == e.key and edge.can_use(version.epoch):
                 late, on_time = e.round - version.key[0], version.key == e.key
                 heard[peer] = Heard(version.shared, edge.mine, late, on_time=on_time, epoch=version.epoch)
         context = self._context(*e.key, {p: h.staleness for p, h in heard.items()})
         mixed, self._rule = self._mixing.combine(self._shared, heard, self._rule, context)
         for peer in heard:
             self.edges[peer].used(picked[peer].seq, context.row[peer], picked[peer].shared)
+        if self._told is not None:
+            self._told = replace(self._told, used=frozenset(heard))
         e.note(heard, {p: (v.epoch, v.seq) for p, v in picked.items()}, peers)
         self._shared = self._settle(mixed, e)
 

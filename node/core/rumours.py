@@ -19,6 +19,7 @@ from node.core.messages import Rumour
 from node.types import PeerId
 
 STATES = ("alive", "suspect", "dead", "left")  # in order of precedence, the last wins
+HIGHEST = 1 << 32  # incarnation; one more than a made up 2^64 - 1 could not be said on the wire
 
 
 class Rumours:
@@ -41,7 +42,7 @@ class Rumours:
 
     def _learn(self, rumour: Rumour) -> Rumour | None:
         old = self.by_node.get(rumour.node)
-        if old is not None and rank(rumour) <= rank(old):
+        if rumour.incarnation >= HIGHEST or (old is not None and rank(rumour) <= rank(old)):
             return None
         if rumour.node == self._own:
             return self._answer(rumour)
@@ -53,7 +54,7 @@ class Rumours:
     def _answer(self, rumour: Rumour) -> Rumour | None:
         """We are alive, whatever was said; a rumour about a later process of ours is not about us."""
         own = self.by_node[self._own]
-        if rumour.epoch != own.epoch or own.state == "left":
+        if rumour.epoch != own.epoch:
             return None
         self.refuted += 1
         self.by_node[self._own] = refutation = Rumour(self._own, "alive", own.epoch, rumour.incarnation + 1)
@@ -64,12 +65,6 @@ class Rumours:
         old = self.by_node.get(node)
         incarnation = old.incarnation if old is not None and old.epoch == epoch else 0
         return self.learn([Rumour(node, state, epoch, incarnation)]) if node != self._own else []
-
-    def leave(self) -> Rumour:
-        """Our own last word."""
-        own = self.by_node[self._own]
-        self.by_node[self._own] = last = Rumour(self._own, "left", own.epoch, own.incarnation)
-        return last
 
 
 def rank(rumour: Rumour) -> tuple[int, int, int]:

@@ -5,7 +5,9 @@ takes away. After a deadline one end has gone on without the other, or with an o
 smaller id. It applies what it has and names the pairs in its next message; the other end takes back what it applied and
 finds not named, and applies what is named and it has not applied. It keeps the versions that a pair may name for that,
 a few in all. A pair whose versions it never got it refuses, and the leader takes it back. All of it is said again until
-it is confirmed, so a lost message costs nothing; a restart of either end forgets what was open.
+it is confirmed, so a lost message costs nothing; a restart of either end forgets what was open. The first word after a
+restart may be one of an exchange that its sender had done before with the other end: that part stands, whatever the
+other end makes of it now. The leader says so by a pair of the message's own seq.
 
     leader    applied (7, 4) --Settlement(pairs=((7, 4),))-->  other end   applied (7, 4) itself: nothing to do
                                                                            applied (7, 3): takes it back, applies (7, 4)
@@ -41,6 +43,8 @@ class Leader:
 
     def __init__(self) -> None:
         self._applied: dict[int, tuple[Pair, Shared, Shared]] = {}  # by seq of our version
+        self._at = -1  # our newest version
+        self._is_over = False  # whether that one's exchange was over before this book began
 
     @property
     def can_use(self) -> bool:
@@ -53,7 +57,8 @@ class Leader:
         return len(self._applied)
 
     def told(self, seq: int, mine: Shared, is_mixed: bool = False) -> None:
-        """We sent a version; only those that were used matter here."""
+        """We say a version; `is_mixed` as for the other end."""
+        self._at, self._is_over = seq, is_mixed and self._at == -1
 
     def heard(self, seq: int, theirs: Shared) -> None:
         """A version of the other end's came."""
@@ -63,7 +68,9 @@ class Leader:
         self._applied[pair.mine] = (pair, theirs, mine)
 
     def statement(self) -> Settlement:
-        return Settlement(pairs=tuple(pair for pair, _, _ in self._applied.values()))
+        """What goes with the version told last."""
+        over = (Pair(self._at, 0, 1.0),) if self._is_over else ()
+        return Settlement(pairs=(*over, *(pair for pair, _, _ in self._applied.values())))
 
     def settle(self, said: Settlement, seq: int) -> list[Amount]:
         """What the other end's statement makes us take back."""
@@ -99,6 +106,7 @@ class Follower:
         self._final = 0  # every s before it is settled, or was never used by the leader
         self._heard = 0  # the newest s is `_heard - 1`; versions before that one have been named if ever
         self._over: set[int] = set()  # our versions whose exchange was over before this book began
+        self._done = -1  # the one of the leader's: what we make of it stands
         self._at = -1  # our newest f
         self._is_mixed = False  # whether that one has been mixed
 
@@ -133,11 +141,12 @@ class Follower:
 
     def settle(self, said: Settlement, seq: int) -> list[Amount]:
         """What the leader's statement, in its message `seq`, makes us add. Idempotent."""
-        listed = {pair.mine for pair in said.pairs}
-        self._refused &= listed
+        self._refused &= {pair.mine for pair in said.pairs}
         self._heard = max(self._heard, seq)
         for pair in said.pairs:
-            if pair.mine >= self._final and pair.mine not in self._settled:
+            if pair.mine == seq:
+                self._done = seq
+            elif self._final <= pair.mine < seq and pair.mine not in self._settled:
                 self._named[pair.mine] = pair
         return self._reconcile()
 
@@ -153,7 +162,7 @@ class Follower:
             pair = self._named.get(s)
             if s >= self._heard or (pair is not None and self._is_coming(s, pair)):
                 continue
-            amounts += self._make_up(s, pair)
+            amounts += [] if s == self._done else self._make_up(s, pair)
             self._close(s)
         waiting = [s for s in self._named if s < self._heard]
         self._final = max(self._final, min(waiting, default=self._heard))

@@ -191,3 +191,48 @@ def test_the_check_tells_names_and_single_bits_apart():
     y[3] = 1e-45  # the smallest step that float32 has
     assert len(check_of({"theta": x})) == 16
     assert len({check_of({"theta": x}), check_of({"theta": y}), check_of({"m": x})}) == 3
+
+
+# ---- settlement (its laws are in test_settlement)
+def settling(epoch_a: int = 0, epoch_b: int = 0) -> tuple[Edge, Edge]:
+    a, b = (
+        Edge(peer, epoch, CHANNELS, float32(), {"float32": float32()}, torch.Generator(), leads)
+        for peer, epoch, leads in ((B, epoch_a, True), (A, epoch_b, False))
+    )
+    greet(a, b, epoch_a, epoch_b)
+    return a, b
+
+
+def test_what_a_process_said_that_is_gone_is_not_mixed_where_pairs_are_named():
+    a, b = settling()
+    a.hear(b.tell(shared(0), 0, 0))
+    epoch, _ = a.version
+    assert a.can_use(epoch)
+    a.greet(hello(B, edge(A, epoch=1), epoch=1))
+    assert not a.can_use(epoch)
+    assert edge(B).can_use(-5)  # nothing is named here
+
+
+def test_a_neighbour_of_the_first_version_that_names_no_pairs_is_not_settled_with():
+    a, b = settling()
+    told = b.tell(shared(0), 0, 0)
+    b.hear(replace(a.tell(shared(1), 0, 0), settlement=None))
+    b.used(0, 0.5, shared(1))
+    b.hear(replace(a.tell(shared(2), 1, 0), settlement=None))
+    assert b.due() == []  # a leader of ours would have named what it used
+    a.hear(replace(told, settlement=None))
+    for _ in range(100):
+        a.used(0, 0.5, shared(0))
+        a.tell(shared(3), 2, 0)
+    assert a.can_use(0)
+    assert b.tell(shared(0), 2, 0).settlement is None
+
+
+def test_pairs_that_a_restart_left_open_are_counted():
+    a, b = settling()
+    a.tell(shared(1), 0, 0)
+    a.hear(b.tell(shared(0), 0, 0))
+    a.used(0, 0.5, shared(0))
+    a.greet(hello(B, edge(A, epoch=1), epoch=1))
+    assert a.unsettled == 1
+    assert a.tell(shared(2), 1, 0).settlement.pairs == ()

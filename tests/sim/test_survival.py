@@ -220,14 +220,15 @@ def test_a_run_that_was_stopped_and_resumed_ends_with_the_same_bits(rule):
     assert digest(Simulation(peers, descend).run()) == unbroken
 
 
-def test_nodes_stopped_a_round_apart_resume_with_the_same_bits():
+@pytest.mark.parametrize("behind", [{"p00"}, {"p01"}, {"p02"}, {"p00", "p02"}], ids="-".join)
+def test_nodes_stopped_a_round_apart_resume_with_the_same_bits(behind):
     graph = topology("path", 3)
     unbroken = digest(Simulation(peers_on(graph, rounds=20), descend).run())
     disks = {}
-    for rounds in (8, 9):  # p00 has done 8 rounds; its neighbour one more, and has the word that p00 needs
+    for rounds in (8, 9):  # some have done 8 rounds; their neighbours one more, and have the word that they need
         run = Simulation(peers_on(graph, rounds=rounds), descend)
         run.run()
         disks[rounds] = run._disk
     again = again_on(graph, rounds=20)
-    peers = {p: again(p, 1, disks[8 if p == "p00" else 9][p]) for p in graph.nodes}
+    peers = {p: again(p, 1, disks[8 if p in behind else 9][p]) for p in graph.nodes}
     assert digest(Simulation(peers, descend).run()) == unbroken
