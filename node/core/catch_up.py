@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from node.types import PeerId, Shared, Weights
 
+APART = 10  # rounds by which neighbours may differ; one that is further ahead alone miscounts, or lies
+
 
 class CatchUp:
     """Questions to neighbours that are ahead, and their answers.
@@ -62,14 +64,20 @@ class CatchUp:
         return any([self.give_up(p) for p in late])
 
     def take(self, row: Weights) -> tuple[int, Shared, tuple[PeerId, ...]]:
-        """The newest round heard of, the weighted mean of the states of that round, and whose they were.
+        """The newest round that is believed, the weighted mean of the states of that round, and whose they were.
 
         A neighbour that is not in our row yet (one of us joins) counts as if its weight were 1.
         """
         answers, self._answers = self._answers, {}
-        newest = max(round for round, _ in answers.values())
+        newest = _believed([round for round, _ in answers.values()])
         states = {p: shared for p, (round, shared) in sorted(answers.items()) if round == newest}
         weights = {p: row.get(p, 1.0) for p in states}
         total, names = sum(weights.values()), next(iter(states.values()))
         mean = {name: sum(weights[p] / total * s[name] for p, s in states.items()) for name in names}
         return newest, mean, tuple(states)  # type: ignore[return-value]
+
+
+def _believed(rounds: list[int]) -> int:
+    """The newest of `rounds` that another one is near to."""
+    newest, *others = sorted(rounds, reverse=True)
+    return newest if not others or newest - others[0] <= APART else others[0]

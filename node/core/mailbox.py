@@ -68,6 +68,13 @@ class Mailbox:
                 picked[peer] = box[max(box)]
         return picked
 
-    def newest_round(self) -> int:
-        """The highest round heard of; -1 before the first message."""
-        return max((key[0] for box in self._boxes.values() for key in box), default=-1)
+    def newest_round(self, ours: int) -> int:
+        """The highest round that neighbours say and that is believed; -1 before the first message.
+
+        One of several neighbours alone is believed up to `max_staleness` rounds ahead of `ours`: who miscounts, or
+        lies, would otherwise take everybody to the last round at once.
+        """
+        said = sorted((max(box)[0] if box else -1 for box in self._boxes.values()), reverse=True)
+        if len(said) < 2:
+            return said[0] if said else -1
+        return max(said[1], min(said[0], ours + self._max_staleness))

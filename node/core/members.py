@@ -22,6 +22,7 @@ from node.types import PeerId
 RECONNECT = 2.0  # seconds that a lost stream may take to come back; the first dial comes after 0.05 to 0.1 s
 PROBE_AFTER = 1.0  # seconds of silence
 ANSWER_WITHIN = DeadlineLimits(1.5, 6.0)  # seconds; learnt: eight trainers on two cores answer late, but alike
+NOT_SAID = (0, 0)  # the protocol version of whom we have not heard a hello
 SUSPECT_FOR = 10.0  # seconds until a suspect is called dead
 
 
@@ -43,7 +44,7 @@ class Member:
     answers: Patience  # with its answer to a probe
     state: Liveness = Liveness.UNKNOWN
     epoch: int = -1  # of its process; -1 before its first hello
-    version: tuple[int, int] = (0, 0)  # of the protocol, from its hello
+    version: tuple[int, int] = NOT_SAID  # of the protocol, from its hello on this stream
     round: int = -1  # the newest that we heard of
     reason: str = ""  # why it is suspect, dead or refused
     heard: float = 0.0  # when something came from it last: monotonic seconds; 0: never
@@ -116,7 +117,7 @@ class Members:
     def down(self, peer: PeerId, now: float, reason: str) -> bool:
         """The stream is gone. Who has said bye, or was refused, or was never there, stays so. Whether it is news."""
         member = self.by_id[peer]
-        member.streaming, member.probed, member.version = False, None, (0, 0)
+        member.streaming, member.probed, member.version = False, None, NOT_SAID
         if member.state is not Liveness.ALIVE:
             return False
         self.mark(peer, Liveness.SUSPECT, now, reason)

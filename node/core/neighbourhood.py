@@ -16,7 +16,7 @@ from node.core import hello as greeting
 from node.core.edge import Edge, check_of
 from node.core.events import Close, Effect, Noted, Send
 from node.core.mailbox import Key, Mailbox, Version
-from node.core.members import Liveness, Members
+from node.core.members import NOT_SAID, Liveness, Members
 from node.core.messages import Ack, Bye, Hello, Join, Message, Ping, Rumour, Snapshot, Update
 from node.core.messages import Members as MembersMessage
 from node.core.peer_config import PeerConfig
@@ -25,6 +25,7 @@ from node.errors import BadMessage, Incompatible, OutOfSequence, RemoteFault
 from node.types import PeerId, Shared
 
 AT_ONCE = 512  # rumours in one message
+JOINS = 1000  # nodes at most that join; each is told in every hello and kept in every checkpoint
 NEWS = {  # our own view of a neighbour -> the word of SWIM that others are told
     Liveness.ALIVE: "alive",
     Liveness.SUSPECT: "suspect",
@@ -156,6 +157,12 @@ class Neighbourhood:
             effects = self.changed(sender)
         farewell = Send(sender, Bye(round, str(fault), refused=True))
         return [*effects, farewell, Close(sender, str(fault), retry=True)]
+
+    def require_hello(self, sender: PeerId, kind: str) -> None:
+        """Raises BadMessage: the sender has not been let in on this stream."""
+        member = self.members.by_id[sender]
+        if member.version == NOT_SAID or member.state is Liveness.REFUSED:
+            raise BadMessage(f"{sender}: {kind} before its hello was accepted")
 
     def hear(self, sender: PeerId, message: Snapshot | Update) -> list[Effect]:
         """Take a neighbour's vectors, or ask for a snapshot where some were lost.

@@ -62,7 +62,7 @@ from node.core.messages import (
     Update,
 )
 from node.core.messages import Members as MembersMessage
-from node.core.neighbourhood import Neighbourhood, Told, digest
+from node.core.neighbourhood import JOINS, Neighbourhood, Told, digest
 from node.core.peer_config import PeerConfig
 from node.core.settlement import add_up
 from node.errors import BadMessage, ConfigError, LocalFault, RemoteFault
@@ -241,7 +241,7 @@ class GossipPeer:
 
     def _open(self, trained: Trained, now: float) -> list[Effect]:
         """Begin to exchange what training gave."""
-        before, newest = trained.shared, self._near.mailbox.newest_round()
+        before, newest = trained.shared, self._near.mailbox.newest_round(trained.round)
         if self._base is not self._shared:  # the exchange before it has moved us since
             before = {name: self._shared[name] + (x - self._base[name]) for name, x in trained.shared.items()}
         r = trained.round
@@ -346,7 +346,7 @@ class GossipPeer:
         mixed = e.mixed(self._shared, self._mixing.intact(self._rule), self._mixing.mass(self._rule))
         effects: list[Effect] = [mixed, *self._persist(now)]
         if not self.config.overlap:
-            self.round = min(max(e.round + 1, self._near.mailbox.newest_round()), self.config.rounds)
+            self.round = min(max(e.round + 1, self._near.mailbox.newest_round(e.round)), self.config.rounds)
         if self._training is None and self._ahead is None:
             effects += self._begin(now)
         return effects
@@ -400,6 +400,8 @@ class GossipPeer:
         return [*cleared, *missed, *effects]
 
     def _take(self, sender: PeerId, message: object, now: float) -> list[Effect]:
+        if isinstance(message, SnapshotRequest | StateRequest | State | MembersMessage | Join):
+            self._near.require_hello(sender, type(message).__name__)
         match message:
             case Hello():
                 return self._greet(sender, message, now)
@@ -490,6 +492,10 @@ class GossipPeer:
         """
         if any(known.node == join.node for known in self.joins):
             return []
+        if len(self.joins) >= JOINS:
+            raise BadMessage(
+                f"{join.node} wants to join; {JOINS} nodes have since the topology file, more are not taken"
+            )
         if self.config.rewire is None:
             raise BadMessage(f"{join.node} wants to join; this network takes nobody (gossip.joins in the node file)")
         try:

@@ -115,3 +115,11 @@ def test_without_any_answer_the_node_goes_on_alone():
     c.tick(30.0)
     assert (c.pending, c.ready, c.deadline) == (False, False, None)
     assert c.asks(B, 5, 0, 31.0)  # and may ask again
+
+
+def test_who_is_far_ahead_of_all_others_alone_is_not_believed():
+    c = late()
+    for peer, round in ((B, 50), (C, 2**60), (D, 49)):
+        c.asks(peer, round, 0, 0.0)
+        c.answered(peer, round, state(3.0), 0)
+    assert c.take(ROW)[::2] == (50, (B,))

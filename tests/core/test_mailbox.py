@@ -62,4 +62,17 @@ def test_a_neighbour_ahead_counts_as_having_reached_the_exchange():
     assert box.reached(A, (1, 3))
     assert not box.reached(A, (2, 1))
     assert not box.reached(B, (0, 0))
-    assert box.newest_round() == 2
+    assert box.newest_round(0) == 2
+
+
+def test_one_neighbour_of_several_is_not_believed_far_ahead_alone():
+    box = Mailbox([A, B], max_staleness=10)
+    assert box.newest_round(0) == -1
+    box.put(A, Version((2**60, 0), at(0)))
+    assert box.newest_round(5) == 15
+    box.put(B, Version((40, 0), at(0)))
+    assert box.newest_round(5) == 40  # both are that far
+    alone = Mailbox([A], max_staleness=10)
+    assert alone.newest_round(0) == -1
+    alone.put(A, Version((50, 0), at(0)))
+    assert alone.newest_round(0) == 50
