@@ -160,7 +160,8 @@ class GossipPeer:
         """When to send `Tick`: monotonic seconds."""
         if self._is_done or not self._is_started:
             return None
-        times = [] if self._catch_up.pending else [until for _, until in self._outstanding()]
+        waits = [] if self._catch_up.pending else [until for _, until in self._outstanding()]
+        times = [max(waits)] if waits else []  # an exchange goes on without all that are late, at once
         times += [t for t in (self.members.deadline(), self._catch_up.deadline) if t is not None]
         return min(times, default=None)
 
@@ -306,9 +307,10 @@ class GossipPeer:
     def _is_complete(self, now: float) -> bool:
         e = self._exchange
         assert e is not None
-        for peer, until in self._outstanding():
-            if now < until:
-                return False
+        waits = self._outstanding()
+        if any(now < until for _, until in waits):
+            return False
+        for peer, _ in waits:
             e.given_up.add(peer)
             self.faults["deadline"] += 1
             self.members.by_id[peer].patience.missed(e.start, now)

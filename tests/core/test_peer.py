@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from node.codec.float32 import float32
-from node.core.deadlines import DeadlineLimits
+from node.core.deadlines import DeadlineLimits, Patience
 from node.core.edge import Edge, check_of, plain_channels
 from node.core.events import (
     Close,
@@ -158,6 +158,24 @@ def test_silent_neighbours_weight_goes_to_ourselves_at_the_deadline():
     assert not mixed.intact
     assert mixed.after["theta"].tolist() == [1.0, 1.0]
     assert p.faults["deadline"] == 1
+
+
+def test_of_two_silent_neighbours_the_later_deadline_ends_the_exchange():
+    p, b, c = peer(row={A: 0.5, B: 0.25, C: 0.25}, rounds=9), Other(), Other(name=C)
+    does(p, Started(), 0.0)
+    meet(p, b)
+    meet(p, c)
+    for r in range(3):  # C is known to be quick: it gets the floor of 1 s
+        does(p, Trained(r, vector(1.0), {}), r)
+        does(p, c.says(r, 1.0), r + 0.1)
+        does(p, b.says(r, 1.0), r + 0.1 + 0.1 * r * r)
+    p.members.by_id[B].patience = Patience(DeadlineLimits(1.0, 3.0))
+    does(p, Trained(3, vector(1.0), {}), 10.0)
+    assert p.deadline == 13.0  # B's; C's passed at 11, and nothing could be done then
+    assert does(p, Tick(), 11.0) == []
+    assert p.faults["deadline"] == 0
+    mixed, _ = does(p, Tick(), 13.0)
+    assert (mixed.staleness, p.faults["deadline"]) == ({B: 1, C: 1}, 2)  # their words of the round before
 
 
 def test_a_lost_stream_is_waited_for_once_and_for_a_moment_only():

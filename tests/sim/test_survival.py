@@ -10,7 +10,9 @@ import torch
 
 from node.core.deadlines import DeadlineLimits
 from node.core.edge import check_of
+from node.core.events import Event, Tick
 from node.core.members import Liveness
+from node.core.settlement import OPEN
 from node.drivers.faults import Faults, Kill, Leaving, Partition, Pause
 from node.drivers.simulation import Simulation
 from node.types import PeerId
@@ -232,3 +234,38 @@ def test_nodes_stopped_a_round_apart_resume_with_the_same_bits(behind):
     again = again_on(graph, rounds=20)
     peers = {p: again(p, 1, disks[8 if p in behind else 9][p]) for p in graph.nodes}
     assert digest(Simulation(peers, descend).run()) == unbroken
+
+
+# ---- timers
+class Watched(Simulation):
+    """Fails where a timer fires and leaves the deadline in the past: a real node would fire it again at once, for ever.
+
+    It keeps the greatest number of versions and amounts that any edge held, too.
+    """
+
+    most = 0
+
+    def _feed(self, name: PeerId, event: Event) -> None:
+        super()._feed(name, event)
+        peer = self.peers[name]
+        due = peer.deadline
+        assert due is None or due > self.now or not isinstance(event, Tick), (name, event, due, self.now)
+        for edge in peer.edges.values():
+            book = edge._book
+            held = [len(edge._due)] + [len(v) for v in vars(book).values() if isinstance(v, dict | set)]
+            self.most = max(self.most, *held)
+
+
+@pytest.mark.parametrize("mode", [{}, {"overlap": True}, {"asynchronous": True}], ids=["plain", "overlap", "async"])
+@pytest.mark.parametrize("seed", range(3))
+def test_no_timer_fires_for_ever_and_no_edge_holds_much_whatever_goes_wrong(mode, seed):
+    graph = topology("ring", 6)
+    settings = {"rounds": 60, "persist_every": 7, "deadlines": SHORT, **mode}
+    faults = Faults(
+        loss=0.1, duplicate=0.1, reorder=0.1, straggle={P01: 5.0}, start={P02: 25.0}, pause=[Pause(P03, 10.0, 6.0)],
+        kill=[Kill(P00, 14.0, 3.0), Kill(PeerId("p04"), 20.0, 20.0)],
+        partition=[Partition(frozenset({P00, P01}), 30.0, 42.0)], calm_after=45.0,
+    )  # fmt: skip
+    simulation = Watched(peers_on(graph, **settings), descend, faults, seed=seed, rebuild=again_on(graph, **settings))
+    assert len(simulation.run()) == 6
+    assert simulation.most <= OPEN
