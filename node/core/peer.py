@@ -482,7 +482,8 @@ class GossipPeer:
         if message.reason == "leaving":
             state = Liveness.LEFT
         news = self._near.changed(sender) if self.members.mark(sender, state, now, message.reason) else []
-        untold = self._untold() if self._catch_up.give_up(sender) else []
+        is_gone = state is not Liveness.FINISHED  # who has finished still answers
+        untold = self._untold() if is_gone and self._catch_up.give_up(sender) else []
         close = Close(sender, f"refused by {sender}: {message.reason}", retry=True)
         return [*news, *([close] if message.refused else []), *untold, *self._advance(now)]
 

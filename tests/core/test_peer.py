@@ -511,6 +511,30 @@ def test_without_an_answer_a_late_node_goes_on_with_what_it_has():
     assert (b.takes(send).tolist(), p.round, p.faults["adopted"]) == ([2.0, 2.0], 0, 0)
 
 
+def test_a_neighbour_that_has_finished_still_gives_its_state():
+    p, b = peer(rounds=100), Other()
+    does(p, Started(), 0.0)
+    does(p, PeerUp(B), 0.0)
+    (ask,) = does(p, b.hello(round=100), 0.0)
+    assert ask.message == StateRequest(0)
+    does(p, Received(B, Bye(100, "finished")), 0.1)
+    does(p, Trained(0, vector(2.0), {}), 1.0)
+    effects = does(p, Received(B, state_of(7.0, 100)), 1.5)
+    assert kinds(effects) == [Persist, Send, Persist, Finished]
+    assert effects[-1].shared["theta"].tolist() == [7.0, 7.0]
+
+
+@pytest.mark.parametrize("bye", [Bye(50, "leaving"), Bye(50, "labels differ", refused=True)], ids=lambda b: b.reason)
+def test_a_question_ends_when_the_neighbour_goes(bye):
+    p, b = peer(rounds=100), Other()
+    does(p, Started(), 0.0)
+    does(p, PeerUp(B), 0.0)
+    does(p, b.hello(round=50), 0.0)
+    does(p, Trained(0, vector(2.0), {}), 1.0)
+    does(p, Received(B, bye), 1.5)
+    assert p.round == 1  # mixed alone
+
+
 def test_a_question_ends_with_the_stream():
     p, b = peer(rounds=100), Other()
     does(p, Started(), 0.0)

@@ -193,6 +193,17 @@ def test_a_node_that_leaves_and_comes_back_is_level_within_three_rounds():
     assert all(peer.faults["deadline"] == 0 for peer in simulation.peers.values())  # nobody waited for who had left
 
 
+def test_a_node_that_comes_back_when_all_others_have_finished_takes_their_result():
+    graph = topology("ring", 6)
+    settings = {"rounds": 30, "persist_every": 5}
+    gone = PeerId("p02")
+    faults = Faults(kill=[Kill(gone, 6.5, back_after=60.0)])
+    simulation = Simulation(peers_on(graph, **settings), descend, faults, rebuild=again_on(graph, **settings))
+    final = simulation.run()
+    assert simulation.peers[gone].faults["adopted"] == 1
+    assert float((final[gone]["theta"] - mean_of(final)).norm()) < spread(stack(final))
+
+
 def test_a_partition_heals_and_consensus_returns():
     graph = topology("ring", 8)
     halves = Partition(frozenset(graph.nodes[:4]), 20.0, 120.0)
