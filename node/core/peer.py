@@ -156,6 +156,11 @@ class GossipPeer:
         return self._near.rumours.by_node
 
     @property
+    def mass(self) -> Mapping[str, Any] | None:
+        """The books of a rule that keeps some, push-sum's: {"w", "sent", "got"}."""
+        return self._mixing.mass(self._rule)
+
+    @property
     def deadline(self) -> float | None:
         """When to send `Tick`: monotonic seconds."""
         if self._is_done or not self._is_started:
@@ -384,7 +389,9 @@ class GossipPeer:
         self.round, self._shared, peers = self._catch_up.take(self._rows(self.round))
         self._exchange = self._ahead = self._told = None
         self._settled, self._done_rounds = self._shared, self.round
-        self._rule = self._mixing.init(self._shared, self._context(self.round, 0))
+        context = self._context(self.round, 0)
+        adopt = self._mixing.adopt
+        self._rule = adopt(self._shared, self._rule, context) if adopt else self._mixing.init(self._shared, context)
         self._kept = self._pack()
         self.faults["adopted"] += 1
         fields = {"round": self.round, "from": list(peers), "digest": digest(self._shared)}

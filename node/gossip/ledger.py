@@ -15,8 +15,10 @@ import torch
 from node.types import Shared
 
 WEIGHT = "w"  # the channel of push-sum's weight, (1,)
-ENDS = "ends"  # epoch of the receiver, generation, number; number and w of what we applied of theirs
-ENTRIES = 5
+ENDS = (
+    "ends"  # epoch of the receiver, generation, number; number and w of what we applied of theirs; epoch of the sender
+)
+ENTRIES = 6
 DEAF = 16  # messages with no sign that the other end hears them; at 30 % loss a run of 16 has a chance of 4e-9
 FULL = 32.0  # w, about 100 rounds on a ring: a larger sum rounds too coarsely (2^-25 of itself)
 
@@ -44,6 +46,11 @@ class Ledger(NamedTuple):
     def is_deaf(self) -> bool:
         """Whether the neighbour goes on talking without hearing us: a cut in one direction."""
         return self.told > self.echo and self.heard - self.moved >= DEAF
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the neighbour has fallen silent. Where its process lives, it has given us up: it does not hear us."""
+        return self.heard > 0 and self.told - self.spoke >= DEAF
 
     @property
     def is_full(self) -> bool:
@@ -90,16 +97,16 @@ def renewed(ledger: Ledger) -> Ledger:
     )
 
 
-def message(ledger: Ledger) -> tuple[Ledger, Shared]:
-    """The next message: the sums, and what they refer to."""
+def message(ledger: Ledger, epoch: int) -> tuple[Ledger, Shared]:
+    """The next message of our process `epoch`: the sums, and what they refer to."""
     ledger = ledger._replace(told=ledger.told + 1)
     taken = float(ledger.taken[WEIGHT])
-    ends = torch.tensor([float(ledger.epoch), ledger.generation, ledger.told, ledger.heard, taken])
+    ends = torch.tensor([float(ledger.epoch), ledger.generation, ledger.told, ledger.heard, taken, float(epoch)])
     return ledger, {**ledger.given, ENDS: ends}
 
 
 def take(ledger: Ledger, theirs: Shared, epoch: int, spare: float) -> tuple[Ledger, Shared | None]:
-    """Apply a message; second, what it adds to us, or None: it is old, or was meant for an older process of ours.
+    """Apply a message; second, what it adds to us, or None: it is old, or an older process said or should hear it.
 
     Args:
         theirs: the neighbour's message.
@@ -108,7 +115,8 @@ def take(ledger: Ledger, theirs: Shared, epoch: int, spare: float) -> tuple[Ledg
             the part of the fall that we can bear, and the rest when there is more to spare.
     """
     aimed, generation, number, echo = (int(e) for e in theirs[ENDS][:4])
-    if aimed != epoch or number < ledger.heard:
+    # A process that resumed may say again what the one before it said: those sums are in other books.
+    if (aimed, int(theirs[ENDS][5])) != (epoch, ledger.epoch) or number < ledger.heard:
         return ledger, None
     ledger = _noted(ledger, number, echo, float(theirs[ENDS][4]))
     sums = {name: theirs[name] for name in ledger.given}

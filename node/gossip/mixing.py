@@ -59,6 +59,10 @@ class Combine(Protocol):
     ) -> tuple[Shared, State]: ...
 
 
+class Adopt(Protocol):
+    def __call__(self, shared: Shared, state: State, ctx: Context) -> State: ...
+
+
 class Mixing(NamedTuple):
     """A consensus rule.
 
@@ -79,4 +83,5 @@ class Mixing(NamedTuple):
     pack: Callable[[State], Any] = lambda state: None
     unpack: Callable[[Any], State] | None = None
     pairwise: bool = False  # what a neighbour adds is w_ij (theirs_j - mine): both ends can settle a difference later
+    adopt: Adopt | None = None  # go on from a neighbour's vectors; None: as `init` does
     mass: Callable[[State], Mapping[str, Any] | None] = lambda state: None  # push-sum's books, for whoever audits them

@@ -64,6 +64,7 @@ def push_sum() -> Mixing:
         pack=pack,
         unpack=unpack,
         mass=mass,
+        adopt=adopt,
     )
 
 
@@ -72,16 +73,24 @@ def init(shared: Shared, ctx: Context) -> PushSumState:
     return PushSumState(ctx.epoch, x, shared, {}, {}, {})
 
 
+def adopt(shared: Shared, state: PushSumState, ctx: Context) -> PushSumState:
+    """Go on from `shared`, which neighbours gave us: w and all books stay, or mass would be made."""
+    state = _took_notice(state, ctx)
+    x = {name: z.double() * state.x[WEIGHT] for name, z in shared.items()}
+    return state._replace(x={**state.x, **x}, z=shared)
+
+
 def emit(shared: Shared, state: PushSumState, ctx: Context) -> tuple[Mapping[PeerId, Shared], PushSumState]:
     """Give a share to every neighbour that is there and not deaf; tell the others the sums as they are."""
     state = _took_notice(_trained(state, shared), ctx)
     neighbours = sorted(p for p in ctx.row if p != ctx.peer)
     ledgers, sent, x = {p: books.renewed(state.ledgers[p]) for p in neighbours}, dict(state.sent), dict(state.x)
+    deaf = {p for p in neighbours if ledgers[p].is_deaf or (ledgers[p].is_silent and p in ctx.present)}
     for peer in neighbours:
-        if ledgers[peer].is_deaf:
+        if peer in deaf:
             ledgers[peer], back = books.take_back(ledgers[peer])
             x, sent[peer] = _sum(x, back), sent[peer] - float(back[WEIGHT])
-    able = [p for p in neighbours if p in ctx.present and not ledgers[p].is_deaf and not ledgers[p].is_full]
+    able = [p for p in neighbours if p in ctx.present and p not in deaf and not ledgers[p].is_full]
     share = _share(float(x[WEIGHT]), len(able))
     mass = {name: value * share for name, value in x.items()}
     for peer in able if share else ():
@@ -90,7 +99,7 @@ def emit(shared: Shared, state: PushSumState, ctx: Context) -> tuple[Mapping[Pee
         sent[peer] += float(gone[WEIGHT])
     outbox: dict[PeerId, Shared] = {}
     for peer in neighbours:
-        ledgers[peer], outbox[peer] = books.message(ledgers[peer])
+        ledgers[peer], outbox[peer] = books.message(ledgers[peer], ctx.epoch)
     return outbox, state._replace(x=x, ledgers=ledgers, sent=sent)
 
 

@@ -274,6 +274,27 @@ def test_the_past_of_a_dead_process_is_not_applied():
     assert mass(bus.state[A])["w"] == pytest.approx(0.5)
 
 
+def test_a_process_that_says_again_what_the_one_before_it_said_gives_nothing():
+    bus = pushed({"a": at(2.0), "b": at(6.0)}, [("a", "b")], always, 5)
+    before = bus.sent[B, A][-1][1]
+    restart(bus, B, away=0)
+    held = mass(bus.state[A])["w"]
+
+    heard = {B: Heard(before, before, 0, epoch=1)}  # by the stream it is the new process that says it
+    _, state = bus.rule.combine(bus.shared[A], heard, bus.state[A], bus.context(A))
+
+    assert mass(state)["w"] == held
+
+
+def test_who_takes_a_neighbours_vectors_keeps_its_books():
+    bus = pushed({"a": at(2.0), "b": at(6.0)}, [("a", "b")], losing(0.3, 1), 9)
+
+    state = bus.rule.adopt(at(5.0), bus.state[A], bus.context(A))
+
+    assert mass(state) == mass(bus.state[A])
+    assert float(state.x["theta"] / state.x[WEIGHT]) == pytest.approx(5.0)
+
+
 # ---- checkpoints
 def test_a_state_that_went_through_a_checkpoint_goes_on_with_the_same_bits():
     n, edges = GRAPHS["star of 4"]
@@ -311,7 +332,7 @@ def test_a_fall_larger_than_we_can_bear_is_given_back_in_parts():
     like = {"theta": torch.zeros(1, dtype=torch.float64), WEIGHT: torch.zeros(1, dtype=torch.float64)}
 
     def say(theta: float, w: float, number: int) -> Shared:
-        ends = torch.tensor([0.0, 0.0, number, 0.0, 0.0])
+        ends = torch.tensor([0.0, 0.0, number, 0.0, 0.0, 0.0])
         return {"theta": torch.tensor([theta]), WEIGHT: torch.tensor([w]), ENDS: ends}
 
     book, _ = books.take(opened(like, 0), say(8.0, 4.0, 1), 0, spare=0.0)
