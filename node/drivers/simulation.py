@@ -39,6 +39,7 @@ from node.core.messages import Bye, Hello, Join, Members, Message
 from node.core.peer import GossipPeer
 from node.drivers import facts
 from node.drivers.faults import Faults
+from node.drivers.mass import Mass
 from node.errors import RemoteFault
 from node.types import PeerId, Shared
 
@@ -97,6 +98,8 @@ class Simulation:
         self._leaving: set[PeerId] = set()
         self._streams: set[tuple[PeerId, PeerId]] = set()  # open ones, the smaller id first
         self._paused: dict[PeerId, float] = {}  # until when
+        self._armed: dict[PeerId, float | None] = {}  # the deadline that every peer asked for last
+        self._mass = Mass()
         for peer in sorted(self.peers):
             self._plan(self.faults.start.get(peer, 0.0), peer, lambda peer=peer: self._start(peer))  # type: ignore[misc]
         self._plan_faults()
@@ -106,26 +109,35 @@ class Simulation:
                 what()
             elif peer in self._alive and epoch == self.peers[peer].config.epoch:
                 self._deliver(peer, what)
+        self.check_mass()
         return self.final
+
+    def check_mass(self) -> None:
+        """Raises LocalFault: a rule that keeps books has made or lost mass, deaths and returns accounted for."""
+        books = {name: peer.mass for name, peer in self.peers.items()}
+        self._mass.check({name: book for name, book in books.items() if book is not None})
 
     # ---- events
     def _deliver(self, peer: PeerId, event: Event) -> None:
         if (until := self._paused.get(peer, 0.0)) > self.now:
             self._at(until - self.now, peer, event)  # in order: equal times keep theirs
-        else:
+        elif not isinstance(event, Tick) or ((due := self._armed.get(peer)) is not None and due <= self.now):
             self._feed(peer, event)
 
     def _feed(self, name: PeerId, event: Event) -> None:
         peer = self.peers[name]
-        before = peer.deadline
         try:
             effects = peer.handle(event, self.now)
         except RemoteFault as fault:
             self.counts[f"refused {type(fault).__name__}"] += 1
-            return
+            effects = []
         for effect in effects:
             self._carry_out(name, effect)
-        if (deadline := peer.deadline) is not None and deadline != before:
+        self._arm(name, peer.deadline)
+
+    def _arm(self, name: PeerId, deadline: float | None) -> None:
+        before, self._armed[name] = self._armed.get(name), deadline
+        if deadline is not None and deadline != before:
             self._put(max(self.now, deadline), name, Tick())
 
     def _carry_out(self, name: PeerId, effect: Effect) -> None:
@@ -243,7 +255,10 @@ class Simulation:
     def _restart(self, peer: PeerId) -> None:
         assert self.rebuild is not None, "a restart needs `rebuild`"
         self.final.pop(peer, None)
-        self.peers[peer] = self.rebuild(peer, self.peers[peer].config.epoch + 1, self._disk.get(peer))
+        before = self.peers[peer]
+        self.peers[peer] = self.rebuild(peer, before.config.epoch + 1, self._disk.get(peer))
+        self._mass.replaced(peer, before.mass, self.peers[peer].mass)
+        self._armed.pop(peer, None)
         self._start(peer)
 
     def _plan(self, at: float, peer: PeerId, action: Action) -> None:
