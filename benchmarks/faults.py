@@ -7,7 +7,7 @@ from importlib import import_module
 
 from _figures import Figure, main
 
-ROWS = ("checkpoint",)  # modules of _faults, in the order of the table
+ROWS = ("checkpoint", "simulated")  # modules of _faults, in the order of the table
 SEED = 0
 
 

@@ -1,8 +1,8 @@
 """A small problem on which "final loss" means something, and networks of peers that solve it in virtual time.
 
-Softmax regression with 25 features and 8 classes (200 parameters). Node i draws 7 of 10 of its examples from class i, so
-that no node alone comes near the common optimum; minibatches of 16, drawn by node and round, alike whatever the network
-does. The classes overlap: the loss of the common optimum is far from zero, and 2 % of it is a real difference.
+Softmax regression with 25 features and 8 classes (200 parameters). Node i draws 7 of 10 of its examples from class i,
+so that no node alone comes near the common optimum (after 120 rounds: loss 1.23 alone, .71 with a ring); minibatches of
+16, drawn by node and round, alike whatever the network does. The classes overlap: the loss of the common optimum is far from zero, and 2 % of it is a real difference.
 """
 
 from __future__ import annotations
@@ -59,9 +59,7 @@ class Problem:
     def loss(self, final: Mapping[PeerId, Shared]) -> float:
         """Mean over nodes of the loss on everybody's examples."""
         x, y = self._all
-        losses = [
-            torch.nn.functional.cross_entropy(x @ v["theta"].view(FEATURES, CLASSES), y) for v in final.values()
-        ]
+        losses = [torch.nn.functional.cross_entropy(x @ v["theta"].view(FEATURES, CLASSES), y) for v in final.values()]
         return float(torch.stack(losses).mean())
 
 

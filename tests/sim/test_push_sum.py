@@ -19,7 +19,10 @@ RING = topology("ring", 8)
 P00, P01, P02, P03, P04 = (PeerId(f"p{i:02d}") for i in range(5))
 
 
-def simulate(faults: Faults = Faults(), seed: int = 0, rule=push_sum, step=keep, rounds: int = 80, **settings):
+NOTHING = Faults()
+
+
+def simulate(faults: Faults = NOTHING, seed: int = 0, rule=push_sum, step=keep, rounds: int = 80, **settings):
     settings = {"deadlines": SHORT, "persist_every": 3, **settings}
     again = again_on(RING, rule, rounds=rounds, **settings)
     return Simulation(peers_on(RING, rule, rounds=rounds, **settings), step, faults, seed=seed, rebuild=again)
@@ -76,7 +79,7 @@ PLANS = {
 
 
 @pytest.mark.parametrize("plan", PLANS)
-@pytest.mark.parametrize("seed", (0, 2))  # 2: a restart in which the books of the dead were applied again
+@pytest.mark.parametrize("seed", [0, 2])  # 2: a restart in which the books of the dead were applied again
 def test_no_mass_is_made_or_lost(plan, seed):
     simulation = simulate(PLANS[plan], seed, step=descend, rounds=65, first_contact=4.0)
     simulation.run()  # ends with the check
@@ -100,7 +103,7 @@ def test_a_rule_that_loses_mass_is_caught():
         z, state = push_sum().combine(shared, heard, state, ctx)
         return z, state._replace(x={**state.x, "w": state.x["w"] * 0.999})
 
-    with pytest.raises(LocalFault, match="p00 holds w .* wanted 1"):
+    with pytest.raises(LocalFault, match=r"p00 holds w .* wanted 1"):
         simulate(rule=lambda: doctored(combine=leaky), rounds=5).run()
 
 
