@@ -210,11 +210,17 @@ class GossipConfig(Settings):
     max_staleness: int = Field(default=10, ge=0, le=10**6, description="rounds; older messages are not mixed")
     first_contact: Seconds = Field(default=60.0, description="seconds that the first exchange waits for a neighbour")
     deadline: DeadlineConfig = Field(default=DeadlineConfig(), description="seconds that a round waits for a neighbour")
+    joins: bool = Field(
+        default=False,
+        description="whether nodes that are not in the topology file may join (gossip join); the same on all nodes",
+    )
 
     @model_validator(mode="after")
     def _exact_waits(self) -> GossipConfig:
         if self.mixing == "exact" and self.mode == "asynchronous":
             raise ValueError("mixing: exact takes every neighbour's word of every hop; wanted mode: synchronous")
+        if self.mixing == "exact" and self.joins:
+            raise ValueError("joins: mixing: exact has a plan for the graph as it began; wanted joins: false, or dpsgd")
         return self
 
 

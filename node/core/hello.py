@@ -16,6 +16,7 @@ PLACES = {
     "initial": "seed in the node file (common initial values)",
     "mixing": "gossip.mixing and gossip.moments in the node file",
     "topology": "the topology file (ids, edges, weights)",
+    "joins": "gossip.joins in the node file",
 }
 
 

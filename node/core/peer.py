@@ -386,7 +386,8 @@ class GossipPeer:
 
     def _adopt(self, now: float) -> list[Effect]:
         """Take the neighbours' state instead of ours."""
-        self.round, self._shared, peers = self._catch_up.take(self._rows(self.round))
+        row = self._rows(self.config.rounds)  # the last one: it has a weight for each neighbour, whenever it joined
+        self.round, self._shared, peers = self._catch_up.take(row)
         self._exchange = self._ahead = self._told = None
         self._settled, self._done_rounds = self._shared, self.round
         context = self._context(self.round, 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from node.core.messages import Join
 from node.observe.records import RoundRecord
 from node.types import PeerId
 
@@ -28,11 +29,13 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopologyStatus:
-    """The graph that a node was started with."""
+    """The graph as a node knows it: the topology file's, and the nodes that joined since."""
 
-    digest: str  # of ids, edges and weights; addresses excluded
-    addresses: Mapping[PeerId, str]  # host:port, in file order; empty: it can only dial out
+    digest: str  # of ids, edges and weights of the topology file; addresses and joins excluded
+    addresses: Mapping[PeerId, str]  # host:port, in file order, then those that joined; empty: it can only dial out
     edges: tuple[tuple[PeerId, PeerId], ...]
+    weights: str = "metropolis"  # how W is made
+    joins: tuple[Join, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,7 @@ def to_frame(message: Message) -> pb.Frame:
     """The frame that says `message`, without the payload."""
     match message:
         case Hello():
-            return pb.Frame(hello=_from_hello(message))
+            return pb.Frame(hello=from_hello(message))
         case Snapshot(epoch=epoch, seq=seq, round=r, hop=hop, channels=channels, check=check):
             headers, total = _from_channels(channels), payload_bytes(message)
             snapshot = pb.Snapshot(
@@ -54,9 +54,9 @@ def to_frame(message: Message) -> pb.Frame:
             headers, total = _from_channels(channels), payload_bytes(message)
             return pb.Frame(state=pb.State(round=r, channels=headers, check=check, payload_bytes=total))
         case SnapshotRequest(epoch=epoch, seq=seq, reason=reason):
-            return pb.Frame(snapshot_request=pb.SnapshotRequest(epoch=epoch, seq=seq, reason=_cut(reason)))
+            return pb.Frame(snapshot_request=pb.SnapshotRequest(epoch=epoch, seq=seq, reason=cut(reason)))
         case Bye(round=r, reason=reason, refused=refused):
-            return pb.Frame(bye=pb.Bye(round=r, reason=_cut(reason), refused=refused))
+            return pb.Frame(bye=pb.Bye(round=r, reason=cut(reason), refused=refused))
         case _:
             return news.to_frame(message)
 
@@ -73,7 +73,7 @@ def to_message(frame: pb.Frame, within: Limits) -> Message:
     """
     match frame.WhichOneof("content"):
         case "hello":
-            return _to_hello(frame.hello)
+            return to_hello(frame.hello)
         case "snapshot":
             s = frame.snapshot
             channels, settlement = _to_channels(s.channels, s.payload_bytes, within), _settlement(s)
@@ -111,7 +111,7 @@ def _settlement(message: pb.Snapshot | pb.Update) -> Settlement | None:
     return news.to_settlement(message.settlement) if message.HasField("settlement") else None
 
 
-def _from_hello(hello: Hello) -> pb.Hello:
+def from_hello(hello: Hello) -> pb.Hello:
     made = pb.Hello(node=hello.node, epoch=hello.epoch, round=hello.round, codecs=hello.codecs, digests=hello.digests)
     made.version.major, made.version.minor = hello.version
     if hello.held is not None:
@@ -119,7 +119,7 @@ def _from_hello(hello: Hello) -> pb.Hello:
     return made
 
 
-def _to_hello(hello: pb.Hello) -> Hello:
+def to_hello(hello: pb.Hello) -> Hello:
     at_most("digests", len(hello.digests), limits.DIGESTS)
     at_most("codecs", len(hello.codecs), limits.CODECS)
     if not hello.node:
@@ -164,7 +164,7 @@ def _check(check: bytes) -> bytes:
     return check
 
 
-def _cut(reason: str) -> str:
+def cut(reason: str) -> str:
     """A reason that the other end takes: printable and short."""
     clean = "".join(c if c.isprintable() else " " for c in reason)
     return clean if len(clean) <= limits.REASON else clean[: limits.REASON - 3] + "..."

@@ -30,8 +30,8 @@ def to_frame(message: News) -> pb.Frame:
             return pb.Frame(members=pb.Members(rumours=said))
         case StateRequest(round=r):
             return pb.Frame(state_request=pb.StateRequest(round=r))
-        case Join(node=node, address=address, neighbours=neighbours, round=r):
-            return pb.Frame(join=pb.Join(node=node, address=address, neighbours=neighbours, round=r))
+        case Join():
+            return pb.Frame(join=from_join(message))
 
 
 def to_message(kind: str | None, frame: pb.Frame) -> News:
@@ -51,7 +51,7 @@ def to_message(kind: str | None, frame: pb.Frame) -> News:
         case "state_request":
             return StateRequest(frame.state_request.round)
         case "join":
-            return _to_join(frame.join)
+            return to_join(frame.join)
         case other:
             raise BadMessage(f"a frame with {other or 'nothing that we know'}, wanted a message")
 
@@ -80,7 +80,12 @@ def _to_rumour(rumour: pb.Rumour) -> Rumour:
     return Rumour(_id(rumour.node), rumour.state, rumour.epoch, rumour.incarnation)
 
 
-def _to_join(join: pb.Join) -> Join:
+def from_join(join: Join) -> pb.Join:
+    return pb.Join(node=join.node, address=join.address, neighbours=join.neighbours, round=join.round)
+
+
+def to_join(join: pb.Join) -> Join:
+    """Raises BadMessage: over a limit, or an empty id."""
     at_most("neighbours", len(join.neighbours), limits.NEIGHBOURS)
     address = text("address", join.address, limits.ADDRESS)
     return Join(_id(join.node), address, tuple(map(_id, join.neighbours)), join.round)

@@ -17,10 +17,12 @@ from node.observe.records import RoundRecord, Seconds
 from node.observe.status import RECORDS, Member, NodeStatus, TopologyStatus
 from node.types import PeerId
 from node.wire.generated import status_pb2 as pb
+from node.wire.news import from_join, to_join
 
 SERVICE = pb.DESCRIPTOR.services_by_name["StatusService"].full_name
 TEXT = 1024  # characters of one id, address or name
 SKETCH = 1 << 17  # bytes of one sketch: k = 32,768, the longest that `node.observe.sketch` makes
+METROPOLIS = "metropolis"  # what a node that says nothing of its weights has
 MESSAGE = 16 << 20  # bytes of one answer; a topology of 10,000 nodes and 50,000 edges takes 1.5 MB
 
 
@@ -134,6 +136,8 @@ def _encode_topology(topology: TopologyStatus) -> pb.Topology:
         digest=topology.digest,
         nodes=[pb.TopologyNode(id=peer, address=address) for peer, address in topology.addresses.items()],
         edges=[pb.TopologyEdge(a=a, b=b) for a, b in topology.edges],
+        weights=topology.weights,
+        joins=[from_join(join) for join in topology.joins],
     )
 
 
@@ -143,7 +147,16 @@ def _decode_topology(message: pb.Topology) -> TopologyStatus:
     unlisted = sorted({end for edge in edges for end in edge} - addresses.keys())
     if unlisted:
         raise BadMessage(f"topology with an edge to {unlisted[0]!r}, which is not listed under its nodes")
-    return TopologyStatus(digest=_text(message.digest), addresses=addresses, edges=edges)
+    joins = tuple(to_join(join) for join in message.joins)
+    if unlisted := sorted({join.node for join in joins} - addresses.keys()):
+        raise BadMessage(f"topology that {unlisted[0]!r} has joined, which is not listed under its nodes")
+    return TopologyStatus(
+        digest=_text(message.digest),
+        addresses=addresses,
+        edges=edges,
+        weights=_text(message.weights) or METROPOLIS,
+        joins=joins,
+    )
 
 
 def _encode_member(member: Member) -> pb.Member:

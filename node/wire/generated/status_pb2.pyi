@@ -1,3 +1,4 @@
+from node.wire.generated import gossip_pb2 as _gossip_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -62,14 +63,18 @@ class GetStatusResponse(_message.Message):
     def __init__(self, node: _Optional[str] = ..., epoch: _Optional[int] = ..., address: _Optional[str] = ..., pid: _Optional[int] = ..., state: _Optional[str] = ..., round: _Optional[int] = ..., rounds: _Optional[int] = ..., loss: _Optional[float] = ..., accuracy: _Optional[float] = ..., uptime_s: _Optional[float] = ..., bytes_sent: _Optional[int] = ..., bytes_received: _Optional[int] = ..., mixing: _Optional[str] = ..., predicted_contraction: _Optional[float] = ..., topology: _Optional[_Union[Topology, _Mapping]] = ..., members: _Optional[_Iterable[_Union[Member, _Mapping]]] = ..., counters: _Optional[_Mapping[str, int]] = ..., loop_lag_s: _Optional[float] = ..., records: _Optional[_Iterable[_Union[RoundRecord, _Mapping]]] = ...) -> None: ...
 
 class Topology(_message.Message):
-    __slots__ = ("digest", "nodes", "edges")
+    __slots__ = ("digest", "nodes", "edges", "weights", "joins")
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     NODES_FIELD_NUMBER: _ClassVar[int]
     EDGES_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    JOINS_FIELD_NUMBER: _ClassVar[int]
     digest: str
     nodes: _containers.RepeatedCompositeFieldContainer[TopologyNode]
     edges: _containers.RepeatedCompositeFieldContainer[TopologyEdge]
-    def __init__(self, digest: _Optional[str] = ..., nodes: _Optional[_Iterable[_Union[TopologyNode, _Mapping]]] = ..., edges: _Optional[_Iterable[_Union[TopologyEdge, _Mapping]]] = ...) -> None: ...
+    weights: str
+    joins: _containers.RepeatedCompositeFieldContainer[_gossip_pb2.Join]
+    def __init__(self, digest: _Optional[str] = ..., nodes: _Optional[_Iterable[_Union[TopologyNode, _Mapping]]] = ..., edges: _Optional[_Iterable[_Union[TopologyEdge, _Mapping]]] = ..., weights: _Optional[str] = ..., joins: _Optional[_Iterable[_Union[_gossip_pb2.Join, _Mapping]]] = ...) -> None: ...
 
 class TopologyNode(_message.Message):
     __slots__ = ("id", "address")
