@@ -15,24 +15,31 @@ import sys
 from collections.abc import Callable, Sequence
 
 from node import failpoints
+from node.app.doorkeeper import Doorkeeper
+from node.app.growing import GrowingGraph
+from node.app.joining import Place, enter, keep, reached
 from node.app.model_card import CardFacts, model_card
 from node.app.predict import predict
 from node.app.processes import announce, interruptible
 from node.app.recorder import Recorder
 from node.app.run_folder import RunFolder, write_json
-from node.app.settings import mixing_of, peer_config
+from node.app.settings import agreed_digests, mixing_of, peer_config
 from node.app.status import StatusBoard
 from node.app.warm import Warm
+from node.core.keep import unpack_joins
+from node.core.messages import PROTOCOL_VERSION, Hello, Join
 from node.core.peer import GossipPeer
 from node.drivers.checkpoint import Checkpoint, CheckpointStore
 from node.drivers.edges import Network
 from node.drivers.grpc import GrpcNode
 from node.errors import ConfigError
+from node.graph.growth import grown
 from node.graph.reach import NOWHERE
 from node.learn.prepare import Prepared
 from node.learn.prepare import prepare as prepare_learner
 from node.observe.journal import Journal
 from node.types import Digests, PeerId, Shared
+from node.wire.join import add_join_service
 from node.wire.status import add_status_service
 
 LOG = logging.getLogger(__name__)
@@ -50,13 +57,20 @@ class Node:
         peer: which node of the topology this is.
         fresh: forget the checkpoint.
         sentences: texts whose labels are told in the result.
+        place: of a node that is not in the topology, and joins.
     """
 
     def __init__(
-        self, run: RunFolder, warm: Warm, peer: PeerId, fresh: bool = False, sentences: Sequence[str] = ()
+        self,
+        run: RunFolder,
+        warm: Warm,
+        peer: PeerId,
+        fresh: bool = False,
+        sentences: Sequence[str] = (),
+        place: Place | None = None,
     ) -> None:
         self.peer, self.warm, self.folder, self.sentences = peer, warm, run.node(peer), tuple(sentences)
-        self.store, self.fresh = CheckpointStore(self.folder.checkpoint), fresh
+        self.store, self.fresh, self.place = CheckpointStore(self.folder.checkpoint), fresh, place
 
     def run(self) -> int:
         """To the last round or a signal; the exit code of the process."""
@@ -90,10 +104,10 @@ class Node:
             path.unlink(missing_ok=True)
 
     def _prepare(self) -> Prepared:
-        warm, graph = self.warm, self.warm.topology
-        place = graph.nodes.index(self.peer)
+        warm, ids = self.warm, self.warm.topology.nodes
+        place, nodes = self.place.share if self.place is not None else (ids.index(self.peer), len(ids))
         learner = prepare_learner(
-            warm.settings, warm.base, peer=self.peer, index=place, nodes=len(graph.nodes), learner=warm.learner
+            warm.settings, warm.base, peer=self.peer, index=place, nodes=nodes, learner=warm.learner
         )
         LOG.info(
             "%s: %d private examples, d = %d, prefix cache %s",
@@ -107,18 +121,36 @@ class Node:
     def _peer(self, learner: Prepared, epoch: int) -> GossipPeer:
         """The protocol, at round 0 or where the newest checkpoint stands."""
         warm = self.warm
-        config = peer_config(warm.config, warm.topology, self.peer, learner.digests, epoch, 0)
         saved = self.store.load()
+        joins = unpack_joins(saved.protocol) if saved is not None else ()
+        if saved is not None:
+            self._require_same_run(saved, agreed_digests(warm.config, warm.topology, learner.digests))
+            learner.trainer.load_state(saved.private)
+        if self.place is not None:
+            joins = self._enter(self.place, learner, epoch, joins)
+        start = saved.round if saved is not None else 0
+        config = peer_config(warm.config, warm.topology, self.peer, learner.digests, epoch, start, joins)
+        rule = mixing_of(warm.config, warm.topology)
         if saved is None:
-            return GossipPeer(config, learner.shared, mixing_of(warm.config, warm.topology))
-        self._require_same_run(saved, config.digests)
-        learner.trainer.load_state(saved.private)
-        config = peer_config(warm.config, warm.topology, self.peer, learner.digests, epoch, saved.round)
-        return GossipPeer(config, saved.shared, mixing_of(warm.config, warm.topology), saved.protocol)
+            return GossipPeer(config, learner.shared, rule)
+        return GossipPeer(config, saved.shared, rule, saved.protocol)
+
+    def _enter(self, place: Place, learner: Prepared, epoch: int, known: Sequence[Join]) -> tuple[Join, ...]:
+        """Become part of the network, unless we are; all joins that we know then."""
+        joins = {join.node: join for join in (*known, *place.joins)}
+        if not place.joined:
+            digests = agreed_digests(self.warm.config, place.base, learner.digests)
+            join = asyncio.run(enter(place, Hello(PROTOCOL_VERSION, self.peer, epoch, 0, digests, ())))
+            keep(self.folder, place, join)
+            LOG.info("%s: joins from round %d on, beside %s", self.peer, join.round, ", ".join(join.neighbours))
+            asyncio.run(reached(place, join))
+            joins[self.peer] = join
+        return tuple(joins.values())
 
     def _require_same_run(self, saved: Checkpoint, digests: Digests) -> None:
         """A checkpoint of another model, adapter or label list must not be continued. Another graph may."""
-        differing = [name for name, value in digests.items() if name != "topology" and saved.digests.get(name) != value]
+        graph = ("topology", "joins")
+        differing = [name for name, value in digests.items() if name not in graph and saved.digests.get(name) != value]
         if differing:
             raise ConfigError(
                 f"{self.folder.checkpoint}: made with another {', '.join(differing)}; "
@@ -126,15 +158,19 @@ class Node:
             )
 
     async def _gossip(self, learner: Prepared, protocol: GossipPeer) -> tuple[Shared, GrpcNode]:
-        graph = self.warm.topology
-        address = graph.addresses[self.peer]
-        network = Network(listen=address or LOCAL, addresses=graph.addresses, seed=self.warm.config.seed)
+        graph = GrowingGraph(self.warm.config, self.warm.topology, lambda: protocol.joins)
+        addresses = graph.now().addresses
+        address = addresses[self.peer]
+        listen = (self.place.listen if self.place is not None else address) or LOCAL
+        network = Network(listen=listen, addresses=addresses, seed=self.warm.config.seed)
+        epoch = protocol.config.epoch
         epoch, logs = protocol.config.epoch, self.warm.config.logs
         with (
-            Recorder(self.folder.records, learner.adapter.initial, self.warm) as recorder,
+            Recorder(self.folder.records, learner.adapter.initial, self.warm, graph.predicted) as recorder,
             Journal(self.folder.journal, epoch, limit_bytes=logs.rotate_bytes, keep=logs.keep_journals) as journal,
         ):
-            board = StatusBoard(self.warm, protocol, recorder)
+            board = StatusBoard(self.warm, protocol, recorder, graph)
+            door = Doorkeeper(protocol, graph, lambda event: driver.feed(event))
             driver = GrpcNode(
                 protocol,
                 learner.trainer,
@@ -143,7 +179,10 @@ class Node:
                 on_round=recorder.note,
                 journal=journal.note,
                 fresh=self.fresh,
-                services=[lambda server: add_status_service(server, board.read)],
+                services=[
+                    lambda server: add_status_service(server, board.read),
+                    lambda server: add_join_service(server, door.propose, door.commit),
+                ],
             )
             board.watch(driver)
             if address == NOWHERE:
@@ -157,7 +196,7 @@ class Node:
         """Evaluate, save the adapter with its card, and write result.json."""
         measured = learner.trainer.evaluate(shared)
         learner.adapter.save(self.folder.adapter, shared["theta"])
-        card = model_card(self._facts(learner, measured.get("accuracy")), str(self.folder.adapter.name))
+        card = model_card(self._facts(learner, protocol, measured.get("accuracy")), str(self.folder.adapter.name))
         (self.folder.adapter / "README.md").write_text(card, encoding="utf-8")
         sequence_len = self.warm.settings.train.sequence_len
         said = predict(learner.adapter, shared["theta"], self.sentences, sequence_len) if self.sentences else []
@@ -184,8 +223,9 @@ class Node:
         exchanges = sum(protocol.hops(r) for r in range(protocol.config.start_round, protocol.config.rounds))
         return FLOAT32 * sum(protocol.channels.values()) * len(protocol.neighbours) * exchanges
 
-    def _facts(self, learner: Prepared, accuracy: float | None) -> CardFacts:
-        config, graph, base = self.warm.config, self.warm.topology, learner.adapter.base
+    def _facts(self, learner: Prepared, protocol: GossipPeer, accuracy: float | None) -> CardFacts:
+        config, base = self.warm.config, learner.adapter.base
+        graph = grown(self.warm.topology, protocol.joins)
         return CardFacts(
             base=base.hub_name,
             node=self.peer,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -29,14 +30,16 @@ class Recorder:
         path: of the records file; what is in it already stays.
         start: (d,) theta_0, which sketches are taken from.
         warm: settings and topology, for what the graph promises.
+        predicted: what it promises in a round, where it may grow.
     """
 
-    def __init__(self, path: Path, start: Vector, warm: Warm) -> None:
+    def __init__(self, path: Path, start: Vector, warm: Warm, predicted: Callable[[int], float] | None = None) -> None:
         self.newest: deque[RoundRecord] = deque(read_records(path)[-RECORDS:] if path.exists() else (), maxlen=RECORDS)
         self.counters: Counter[str] = Counter()  # "records": that could not be written
         self._path, self._writer = path, RecordWriter(path)
         self._start = start.numpy()
-        self._predicted = predicted_contraction(warm.config, warm.topology)
+        promised = predicted_contraction(warm.config, warm.topology) if predicted is None else 0.0
+        self._predicted = predicted or (lambda round: promised)
 
     def note(self, report: RoundReport) -> None:
         """Record one finished round."""
@@ -56,7 +59,7 @@ class Recorder:
             settled=mixed.settled,
             before=self._sketch(mixed.before["theta"]),
             after=self._sketch(mixed.after["theta"]),
-            predicted_contraction=self._predicted,
+            predicted_contraction=self._predicted(mixed.round),
         )
         self.newest.append(record)
         try:

@@ -7,6 +7,7 @@ runs/NAME/
   report.png
   n0/ n1/ ...                a folder a node: state.json log.txt records.jsonl journal.jsonl checkpoint/
                              adapter/ result.json; older ones: log.1.txt ..., journal.1.jsonl.gz ...
+                             join.json, of a node that joined later
 """
 
 from __future__ import annotations
@@ -75,6 +76,11 @@ class NodeFolder:
     @property
     def journal(self) -> Path:
         return self.path / "journal.jsonl"
+
+    @property
+    def join(self) -> Path:
+        """The place of a node that joined: where it listens, who its neighbours are."""
+        return self.path / "join.json"
 
     @property
     def checkpoint(self) -> Path:

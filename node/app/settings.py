@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from node.config import NodeConfig, labels_of, resolve
 from node.core.deadlines import DeadlineLimits
+from node.core.messages import Join
 from node.core.peer_config import PeerConfig
 from node.gossip.mixing import Mixing
+from node.graph.growth import grown, rows_of
 from node.graph.spectrum import contraction, contraction_of_pushes, exact_steps
 from node.graph.topology import Topology
 from node.graph.weights import matrix, push_sum_matrix, row_of
@@ -94,17 +96,37 @@ def predicted_contraction(config: NodeConfig, topology: Topology) -> float:
     return contraction(matrix(topology))
 
 
-def peer_config(
-    config: NodeConfig, topology: Topology, peer: PeerId, digests: Digests, epoch: int, start_round: int
-) -> PeerConfig:
-    """Settings of the state machine of `peer`."""
+def agreed_digests(config: NodeConfig, topology: Topology, learner: Digests) -> Digests:
+    """What the hello compares: of the learner, the rule, the graph as it began, and whether it may grow."""
     g = config.gossip
     agreed = {"mixing": f"{g.mixing}{' + moments' if g.moments else ''}", "topology": topology.digest}
+    return {**learner, **agreed, **({"joins": "on"} if g.joins else {})}
+
+
+def peer_config(
+    config: NodeConfig,
+    topology: Topology,
+    peer: PeerId,
+    digests: Digests,
+    epoch: int,
+    start_round: int,
+    joins: tuple[Join, ...] = (),
+) -> PeerConfig:
+    """Settings of the state machine of `peer`.
+
+    Args:
+        digests: of the learner.
+        joins: nodes that have joined; `peer` may be one of them.
+    """
+    g = config.gossip
+    joins = joins if g.joins else ()
     return PeerConfig(
         peer=peer,
-        row=row_of(topology, peer),
+        row=row_of(topology if peer in topology.addresses else grown(topology, joins), peer),
+        joins=joins,
+        rewire=(lambda known: rows_of(topology, known, peer)) if g.joins else None,
         rounds=g.rounds,
-        digests={**digests, **agreed},
+        digests=agreed_digests(config, topology, digests),
         epoch=epoch,
         start_round=start_round,
         seed=config.seed,

@@ -6,8 +6,8 @@ import os
 import time
 from collections.abc import Iterator
 
+from node.app.growing import GrowingGraph
 from node.app.recorder import Recorder
-from node.app.settings import predicted_contraction
 from node.app.warm import Warm
 from node.core.peer import GossipPeer, Phase
 from node.drivers.grpc import GrpcNode
@@ -23,13 +23,11 @@ class StatusBoard:
     `address` is where this node answers: the topology file's, or where it listens if that gives it none.
     """
 
-    def __init__(self, warm: Warm, peer: GossipPeer, recorder: Recorder) -> None:
-        graph = warm.topology
-        self._peer, self._recorder, self._addresses = peer, recorder, graph.addresses
-        self.address = graph.addresses[peer.config.peer]
-        self._topology = TopologyStatus(digest=graph.digest, addresses=graph.addresses, edges=graph.edges)
+    def __init__(self, warm: Warm, peer: GossipPeer, recorder: Recorder, graph: GrowingGraph) -> None:
+        self._peer, self._recorder, self._graph = peer, recorder, graph
+        self.address = graph.now().addresses[peer.config.peer]
+        self._digest = warm.topology.digest
         self._mixing = warm.config.gossip.mixing + (" + moments" if warm.config.gossip.moments else "")
-        self._predicted = predicted_contraction(warm.config, graph)
         self._started = time.monotonic()
         self._driver: GrpcNode | None = None
 
@@ -41,6 +39,7 @@ class StatusBoard:
         if self._driver is None:
             raise LocalFault("a status was asked for before the driver was there")
         peer, driver, records = self._peer, self._driver, tuple(self._recorder.newest)
+        graph = self._graph.now()
         return NodeStatus(
             node=peer.config.peer,
             epoch=peer.config.epoch,
@@ -53,10 +52,16 @@ class StatusBoard:
             bytes_sent=driver.bytes_sent,
             bytes_received=driver.bytes_received,
             mixing=self._mixing,
-            topology=self._topology,
+            topology=TopologyStatus(
+                digest=self._digest,
+                addresses=graph.addresses,
+                edges=graph.edges,
+                weights=graph.weights,
+                joins=peer.joins,
+            ),
             loss=records[-1].loss if records else None,
             accuracy=next((r.accuracy for r in reversed(records) if r.accuracy is not None), None),
-            predicted_contraction=self._predicted,
+            predicted_contraction=self._graph.predicted(peer.round),
             members=tuple(self._members()),
             counters={
                 **{f"fault.{kind}": n for kind, n in peer.faults.items()},
@@ -68,11 +73,11 @@ class StatusBoard:
         )
 
     def _members(self) -> Iterator[Member]:
-        now = time.monotonic()
+        now, addresses = time.monotonic(), self._graph.now().addresses
         for peer, member in self._peer.members.by_id.items():
             yield Member(
                 id=peer,
-                address=self._addresses[peer],
+                address=addresses[peer],
                 state=str(member.state),
                 incarnation=member.epoch,
                 round=member.round,

@@ -20,6 +20,7 @@ VERBS = {
     "check": "check",
     "up": "up",
     "run": "run",
+    "join": "join",
     "down": "down",
     "members": "members",
     "health": "health",

@@ -36,12 +36,18 @@ def read_settings(config: Path, topology: Path | None, changes: list[str] | None
         settings = DemoPlan().config(RUNS / topology.stem)
     else:
         settings = load_node_config(config)
-    if changes:  # a path on the command line is seen from where you are, not from the node file
-        settings = anchored(set_values(settings, dict(_pair(change) for change in changes)), Path.cwd())
+    settings = change_settings(settings, changes)
     path = topology or (Path(settings.gossip.topology) if settings.gossip.topology else None)
     if path is None:
         raise ConfigError(f"{config}: gossip.topology is not set; name a topology file there or on the command line")
     return settings, load_topology(path)
+
+
+def change_settings(settings: NodeConfig, changes: list[str] | None) -> NodeConfig:
+    """Settings with what --set says; a path on the command line is seen from where you are, not from the node file."""
+    if not changes:
+        return settings
+    return anchored(set_values(settings, dict(_pair(change) for change in changes)), Path.cwd())
 
 
 def _pair(change: str) -> tuple[str, str]:

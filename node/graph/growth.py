@@ -20,7 +20,7 @@ from node.graph.topology import Topology
 from node.graph.weights import row_of
 from node.types import PeerId, Weights
 
-GROWS = ("metropolis",)  # weights that degrees alone decide, so that a new edge changes the rows around it and no others
+GROWS = ("metropolis",)  # degrees alone decide, so a new edge changes the rows around it and no others
 
 
 class Joining(Protocol):
@@ -123,14 +123,12 @@ def _edge(a: PeerId, b: PeerId) -> Edge:
     return (a, b) if a < b else (b, a)
 
 
-def chosen(topology: Topology, via: PeerId, address: str, most: int = 3) -> tuple[PeerId, ...]:
+def chosen(topology: Topology, via: PeerId, most: int = 3) -> tuple[PeerId, ...]:
     """Neighbours for a node that names none: `via` and one or two of its neighbours, those with the fewest edges.
 
-    So the new node sits in a triangle or two: a leaf would hang on one life, and slow the whole graph's mixing.
-
-    Args:
-        address: of the new node; where it is NOWHERE, only nodes with an address can be neighbours.
+    So the new node sits in a triangle or two: a leaf would hang on one life, and slow the whole graph's mixing. A node
+    without an address cannot be asked, so it is not chosen.
     """
-    others = [p for p in topology.neighbours(via) if address != NOWHERE or topology.addresses[p] != NOWHERE]
-    others.sort(key=lambda p: (len(topology.neighbours(p)), p))
+    others = [peer for peer in topology.neighbours(via) if topology.addresses[peer] != NOWHERE]
+    others.sort(key=lambda peer: (len(topology.neighbours(peer)), peer))
     return (via, *others[: most - 1])

@@ -38,7 +38,7 @@ class Proposal:
 class Answer:
     """What a node says to a proposal or a commit."""
 
-    node: PeerId = PeerId("")
+    node: PeerId
     agreed: bool
     reason: str = ""  # where not agreed
     round: int = 0  # where the node stands
@@ -46,9 +46,7 @@ class Answer:
 
 
 def encode_proposal(proposal: Proposal) -> pb.ProposeRequest:
-    return pb.ProposeRequest(
-        hello=from_hello(proposal.hello), address=proposal.address, neighbours=proposal.neighbours
-    )
+    return pb.ProposeRequest(hello=from_hello(proposal.hello), address=proposal.address, neighbours=proposal.neighbours)
 
 
 def decode_proposal(message: pb.ProposeRequest) -> Proposal:
@@ -133,12 +131,12 @@ async def ask_propose(channel: grpc.aio.Channel, proposal: Proposal, timeout: fl
     return decode_answer(await ask(encode_proposal(proposal), timeout=timeout))
 
 
-async def ask_commit(channel: grpc.aio.Channel, join: Join, timeout: float) -> Answer:
-    """Tells once; raises as `ask_propose` does."""
+async def ask_commit(channel: grpc.aio.Channel, peer: PeerId, join: Join, timeout: float) -> Answer:
+    """Tells `peer` once; raises as `ask_propose` does."""
     ask = channel.unary_unary(
         f"/{SERVICE}/Commit",
         request_serializer=pb.CommitRequest.SerializeToString,
         response_deserializer=pb.CommitResponse.FromString,
     )
     message = await ask(pb.CommitRequest(join=from_join(join)), timeout=timeout)
-    return Answer(agreed=message.agreed, reason=text("reason", message.reason, limits.REASON))
+    return Answer(node=peer, agreed=message.agreed, reason=text("reason", message.reason, limits.REASON))
