@@ -163,7 +163,6 @@ class Node:
         address = addresses[self.peer]
         listen = (self.place.listen if self.place is not None else address) or LOCAL
         network = Network(listen=listen, addresses=addresses, seed=self.warm.config.seed)
-        epoch = protocol.config.epoch
         epoch, logs = protocol.config.epoch, self.warm.config.logs
         with (
             Recorder(self.folder.records, learner.adapter.initial, self.warm, graph.predicted) as recorder,

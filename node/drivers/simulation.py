@@ -11,7 +11,7 @@ import heapq
 import itertools
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -21,6 +21,7 @@ from node.core.events import (
     Effect,
     Event,
     Finished,
+    Joined,
     Leave,
     Mixed,
     PeerDown,
@@ -73,6 +74,7 @@ class Simulation:
         train_time: peer, generator -> virtual seconds.
         seed: of delays, losses and training times.
         rebuild: makes the peer anew at a restart.
+        joins: (seconds, who): its neighbours let it in then; one of `peers`, and `faults.start` says when it runs.
         journal: told every fact, as a node's journal is: peer, event, fields.
     """
 
@@ -82,6 +84,7 @@ class Simulation:
     train_time: Callable[[PeerId, random.Random], float] = lambda peer, rng: 1.0
     seed: int = 0
     rebuild: Restart | None = None
+    joins: Sequence[tuple[float, Join]] = ()
     journal: Callable[[PeerId, str, Mapping[str, Any]], None] = lambda peer, event, fields: None
     now: float = 0.0
     counts: Counter[str] = field(default_factory=Counter)  # messages by kind, "lost", "refused"
@@ -214,7 +217,14 @@ class Simulation:
                     self._plan(self.now + self._rng.uniform(0.0, REDIAL), a, lambda a=a, b=b: self._open(a, b))  # type: ignore[misc]
 
     # ---- the plan
+    def _let_in(self, join: Join) -> None:
+        for peer in join.neighbours:
+            if peer in self._alive:
+                self._feed(peer, Joined(join))
+
     def _plan_faults(self) -> None:
+        for at, join in self.joins:
+            self._plan(at, join.node, lambda join=join: self._let_in(join))  # type: ignore[misc]
         for kill in self.faults.kill:
             self._plan(kill.at, kill.peer, lambda k=kill: self._kill(k.peer, "killed", k.back_after))  # type: ignore[misc]
         for leave in self.faults.leave:
