@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from node.app.run_folder import RunFolder
@@ -18,9 +19,15 @@ def run_job(run: RunFolder, job: Mapping[str, Any], warm: Warm) -> int:
     folder = run.node(job["name"])
     if job["kind"] == "node":
         from node.app.node import Node
+        from node.drivers.slow import Slow
 
         peer = PeerId(job["name"])
-        return Node(run, warm, peer, fresh=job.get("fresh", False), sentences=job.get("sentences", ())).run()
+        if "addresses" in job:  # neighbours that this node reaches at another address than the topology file's
+            graph = replace(warm.topology, addresses={**warm.topology.addresses, **job["addresses"]})
+            warm = replace(warm, topology=graph)
+        slow = Slow(**job.get("slow", {}))
+        node = Node(run, warm, peer, fresh=job.get("fresh", False), sentences=job.get("sentences", ()), slow=slow)
+        return node.run()
     from node.app.learners import Bench, run_alone, run_pooled
 
     bench = Bench(warm.settings, warm.base, warm.learner, warm.config.gossip.rounds)

@@ -21,22 +21,27 @@ from node.observe.records import RoundRecord, from_line
 
 POLL = 0.2  # seconds between two looks at the files
 TAIL = 64 * 1024  # bytes; more than one line of records.jsonl
+SERVER = ("-m", "node.app.forkserver")
 GRACE = 60.0  # seconds that a node has to write its checkpoint
 
 
-def start(run: RunFolder, jobs: Sequence[Mapping[str, Any]], threads: int) -> subprocess.Popen[bytes]:
+def start(
+    run: RunFolder, jobs: Sequence[Mapping[str, Any]], threads: int, *, restart: int = 0, stay: bool = False
+) -> subprocess.Popen[bytes]:
     """Start a fork server with `jobs`, in a session of its own.
 
     Args:
         threads: torch threads of each process.
+        restart: how often a process that crashed or was killed is started again.
+        stay: the server waits for `again` when all of them have ended.
     """
-    write_json(run.jobs, {"jobs": list(jobs)})
+    write_json(run.jobs, {"jobs": list(jobs), "restart": restart, "stay": stay})
     for job in jobs:
         run.node(job["name"]).state.unlink(missing_ok=True)
     environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
     with run.server.log.open("ab") as log:
         server = subprocess.Popen(
-            [sys.executable, "-m", "node.app.forkserver", str(run.path)],
+            [sys.executable, *SERVER, str(run.path)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -45,6 +50,22 @@ def start(run: RunFolder, jobs: Sequence[Mapping[str, Any]], threads: int) -> su
         )
     announce(run.server, "running", pid=server.pid)
     return server
+
+
+def again(run: RunFolder, job: Mapping[str, Any]) -> bool:
+    """Have the living fork server start `job`, whose process has ended or never was; False: there is no such server.
+
+    Ready in the second that gRPC's import takes, instead of ten.
+    """
+    server, plan = running(run.server), read_json(run.jobs)
+    if server is None or plan is None:
+        return False
+    lives = [j.get("life", 0) for j in plan["jobs"] if j["name"] == job["name"]]
+    others = [j for j in plan["jobs"] if j["name"] != job["name"]]
+    run.node(job["name"]).state.unlink(missing_ok=True)
+    write_json(run.jobs, {**plan, "jobs": [*others, {**job, "life": max(lives, default=-1) + 1}]})
+    server.send_signal(signal.SIGHUP)
+    return True
 
 
 def follow(
@@ -66,9 +87,6 @@ def follow(
         states = {name: state_of(run.node(name)) for name in names}
         progress({name: newest_record(run.node(name).records) for name in names})
         ended = {name: s for name, s in states.items() if s is not None and s.phase in ENDED}
-        if len(ended) == len(names):
-            server.wait()
-            return ended
         if gone and all(s is None or s.phase in ENDED for s in states.values()):
             return {name: s or _never_started(run, server.returncode) for name, s in states.items()}
         if any(s.exit_code == 2 for s in ended.values()):

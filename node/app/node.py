@@ -32,6 +32,7 @@ from node.core.peer import GossipPeer
 from node.drivers.checkpoint import Checkpoint, CheckpointStore
 from node.drivers.edges import Network
 from node.drivers.grpc import GrpcNode
+from node.drivers.slow import Slow, slowed
 from node.errors import ConfigError
 from node.graph.growth import grown
 from node.graph.reach import NOWHERE
@@ -58,6 +59,7 @@ class Node:
         fresh: forget the checkpoint.
         sentences: texts whose labels are told in the result.
         place: of a node that is not in the topology, and joins.
+        slow: how much longer its training takes than it does; for fault plans.
     """
 
     def __init__(
@@ -68,9 +70,11 @@ class Node:
         fresh: bool = False,
         sentences: Sequence[str] = (),
         place: Place | None = None,
+        slow: Slow = Slow(),  # noqa: B008  # frozen
     ) -> None:
         self.peer, self.warm, self.folder, self.sentences = peer, warm, run.node(peer), tuple(sentences)
-        self.store, self.fresh, self.place = CheckpointStore(self.folder.checkpoint), fresh, place
+        self.store, self.fresh = CheckpointStore(self.folder.checkpoint), fresh
+        self.place, self.slow = place, slow
 
     def run(self) -> int:
         """To the last round or a signal; the exit code of the process."""
@@ -172,7 +176,7 @@ class Node:
             door = Doorkeeper(protocol, graph, lambda event: driver.feed(event))
             driver = GrpcNode(
                 protocol,
-                learner.trainer,
+                slowed(learner.trainer, self.slow),
                 network,
                 store=self.store,
                 on_round=recorder.note,

@@ -54,6 +54,15 @@ class Partition:
         return self.start <= now < self.end and (a in self.one) != (b in self.one)
 
 
+@dataclass(frozen=True, slots=True)
+class Break:
+    """The connection between two neighbours breaks, and can be made again at once."""
+
+    a: PeerId
+    b: PeerId
+    at: float  # seconds
+
+
 @dataclass(frozen=True, kw_only=True)
 class Faults:
     """How the network and the machines misbehave. Times in seconds after the start of the run, chances a message.
@@ -73,6 +82,7 @@ class Faults:
     pause: Sequence[Pause] = ()
     leave: Sequence[Leaving] = ()
     partition: Sequence[Partition] = ()
+    breaks: Sequence[Break] = ()
     cut: Callable[[PeerId, PeerId, float], bool] = lambda a, b, now: False  # messages a -> b vanish
     tamper: Callable[[PeerId, Message], Message] = lambda sender, message: message
 
@@ -80,7 +90,7 @@ class Faults:
         for name in ("loss", "duplicate", "reorder"):
             if not 0.0 <= (value := getattr(self, name)) <= 1.0:
                 raise ConfigError(f"fault plan: {name} is {value}, wanted a chance from 0 to 1")
-        times = [f.at for plan in (self.kill, self.pause, self.leave) for f in plan] + [*self.start.values()]
+        times = [f.at for plan in (self.kill, self.pause, self.leave, self.breaks) for f in plan] + [*self.start.values()]
         if times and min(times) < 0:
             raise ConfigError(f"fault plan: something at {min(times)} s, wanted 0 or later")
 

@@ -209,6 +209,11 @@ class Simulation:
             if self._is_cut(a, b):
                 self._close(a, b, "keepalive")
 
+    def _break(self, a: PeerId, b: PeerId) -> None:
+        """A stream breaks, and is dialled again soon."""
+        self._close(a, b, "connection reset")
+        self._plan(self.now + self._rng.uniform(0.05, 0.1), a, lambda: self._open(a, b))
+
     def _heal(self) -> None:
         """Dialled again, each stream in its own time."""
         for a in sorted(self.peers):
@@ -232,6 +237,8 @@ class Simulation:
         for pause in self.faults.pause:
             until = pause.at + pause.seconds
             self._plan(pause.at, pause.peer, lambda p=pause.peer, u=until: self._paused.__setitem__(p, u))  # type: ignore[misc]
+        for broken in self.faults.breaks:
+            self._plan(broken.at, broken.a, lambda b=broken: self._break(b.a, b.b))  # type: ignore[misc]
         for partition in self.faults.partition:
             self._plan(partition.start + KEEPALIVE, PeerId(""), self._sever)
             self._plan(partition.end, PeerId(""), self._heal)
