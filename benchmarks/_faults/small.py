@@ -26,7 +26,7 @@ OWN = {
 }
 COMMON = ("the", "a", "of", "to", "return", "value", "from", "into", "with", "each", "new", "old", "test", "run", "list")
 WRONG = 0.2  # of the labels
-TEXTS = 60  # a node
+TEXTS = 200  # a node
 SEED = 0
 
 
@@ -60,8 +60,8 @@ def make_run(folder: Path, graph: Topology, **gossip: Any) -> RunFolder:
         "test_datasets": [{"path": str(folder / "test.jsonl")}],
         "labels": list(LABELS),
         "output_dir": str(run.path),
-        "lora": {"r": 2, "alpha": 4.0, "target_modules": ["query", "value"], "layers": [2]},
-        "train": {"learning_rate": 3e-3, "micro_batch_size": 8, "sequence_len": 16},
+        "lora": {"r": 2, "alpha": 8.0, "target_modules": ["query", "value"]},
+        "train": {"learning_rate": 2e-2, "micro_batch_size": 8, "sequence_len": 16},
         "checkpoint_every": gossip.pop("checkpoint_every", 1),
         "gossip": {"topology": str(run.topology), **gossip},
     }
@@ -77,7 +77,7 @@ def write_texts(path: Path, count: int, seed: int) -> None:
     rows = []
     for i in range(count):
         label = LABELS[i % 3]
-        words = [*draw.choices(COMMON, k=draw.randint(2, 6)), draw.choice(OWN[label])]
+        words = [*draw.choices(COMMON, k=draw.randint(1, 3)), *draw.choices(OWN[label], k=4)]
         draw.shuffle(words)
         said = draw.choice(LABELS) if draw.random() < 1.5 * WRONG else label  # a third of the draws is right by luck
         rows.append(json.dumps({"text": " ".join(words), "label": said}) + "\n")
@@ -96,8 +96,8 @@ def save_model(folder: Path) -> None:
     tokenizer.save_pretrained(folder)
     torch.manual_seed(SEED)
     config = BertConfig(
-        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=3, num_attention_heads=2,
-        intermediate_size=32, max_position_embeddings=64,
+        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=3, num_attention_heads=4,
+        intermediate_size=64, max_position_embeddings=64,
     )  # fmt: skip
     BertForSequenceClassification(config).bert.save_pretrained(folder)
 
