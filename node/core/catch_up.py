@@ -61,7 +61,9 @@ class CatchUp:
     def tick(self, now: float) -> bool:
         """Whether somebody has let us wait too long."""
         late = [p for p, until in self._asked.items() if now >= until]
-        return any([self.give_up(p) for p in late])
+        for peer in late:
+            self.give_up(peer)
+        return bool(late)
 
     def take(self, row: Weights) -> tuple[int, Shared, tuple[PeerId, ...]]:
         """The newest round that is believed, the weighted mean of the states of that round, and whose they were.
