@@ -1,8 +1,9 @@
 """What of the protocol belongs in a checkpoint, as JSON-able values and tensors: the rule's state and our last word.
 
 The last word told to neighbours is kept because one of them may be a round behind us: after a restart of all nodes it
-needs that word to do its round as it would have done it. Public copies are not kept: float32 deltas lose nothing, so a
-snapshot of the same vectors gives a neighbour the same bits.
+needs that word to do its round as it would have done it. (Of a round of several hops only the last one is kept: there
+such a neighbour does its round as after any fault, not bit by bit.) Public copies are not kept: float32 deltas lose
+nothing, so a snapshot of the same vectors gives a neighbour the same bits.
 """
 
 from __future__ import annotations

@@ -35,6 +35,7 @@ from node.core.messages import (
     Hello,
     Join,
     Members,
+    Pair,
     Ping,
     Rumour,
     Snapshot,
@@ -391,6 +392,22 @@ def test_updates_after_the_snapshot_are_deltas():
         sent.append(does(p, Trained(r, vector(float(r)), {}), r)[0].message)
         does(p, b.says(r, 1.0), r + 0.5)
     assert kinds(sent) == [Snapshot, Update, Update]
+
+
+@pytest.mark.parametrize("is_used", [True, False])
+def test_our_part_of_an_old_exchange_stands_only_if_the_neighbours_word_was_in_it(is_used):
+    p, b = peer(rounds=9), Other()
+    does(p, Started(), 0.0)
+    meet(p, b)
+    does(p, Trained(0, vector(2.0), {}), 1.0)
+    does(p, *((b.says(0, 4.0), 2.0) if is_used else (Tick(), 4.0)))
+    does(p, PeerDown(B, "killed"), 5.0)
+    again = Other(epoch=1)
+    (hello,) = does(p, PeerUp(B), 6.0)
+    again.edge.greet(hello.message)
+    (send,) = does(p, again.hello(), 6.0)
+    assert (send.message.round, send.message.hop) == (0, 0)
+    assert send.message.settlement.pairs == ((Pair(send.message.seq, 0, 1.0),) if is_used else ())
 
 
 # ---- overlap
