@@ -61,7 +61,8 @@ class Pair:
 class Settlement:
     """What both ends of an edge must know to have applied the same pairs; see `node.core.settlement`."""
 
-    pairs: tuple[Pair, ...] = ()  # from the leader: what it applied and was not told to be settled
+    pairs: tuple[Pair, ...] = ()  # from the leader: what it applied and was not told to be settled; one of the
+    # message's own seq: its part of this exchange was done before a restart, and stands
     final: int = -1  # from the other end: all of the leader's versions before this seq are settled
     refused: tuple[int, ...] = ()  # from the other end: seqs whose pairs it could not apply
 
