@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeAlias
 
 import grpc
 
-from node.core.messages import Message
+from node.core.messages import Message, Payload
 from node.errors import BadMessage
 from node.types import PeerId
 from node.wire.assembly import Assembler
@@ -21,7 +21,8 @@ from node.wire.frames import encode
 from node.wire.limits import Limits
 
 DRAIN = 5.0  # seconds that a closing stream waits for the other end to take what was sent and to end too
-MAX_QUEUED = 64  # messages; neighbours are at most one exchange apart, so a longer queue is a stream that does not move
+MAX_QUEUED = 64  # messages with vectors; neighbours are at most one exchange apart: more is a stream that does not move
+MAX_NEWS = 2048  # messages in all; a hello is followed by all news at once: 196 of 100,000 rumours, and 1,000 joins
 METHOD = "/gossip.v1.GossipService/Edge"
 EOF = grpc.aio.EOF  # type: ignore[attr-defined]  # grpc-stubs lacks it
 Awaiting: TypeAlias = Coroutine[object, object, None]
@@ -63,6 +64,7 @@ class Stream:
         self._assembler = Assembler(within)
         self._on_message, self._on_bad = on_message, on_bad
         self._outgoing: asyncio.Queue[Message | None] = asyncio.Queue()
+        self._vectors = 0  # messages in it that hold vectors
         self._closing = self._deaf = False
         self._aborted = asyncio.Event()
 
@@ -70,9 +72,11 @@ class Stream:
         """Queues `message`; False if the stream takes no more."""
         if self._closing or self._aborted.is_set():
             return False
-        if self._outgoing.qsize() >= MAX_QUEUED:
-            self.abort(f"{MAX_QUEUED} messages wait to be sent: the other end does not read")
+        vectors = self._vectors + isinstance(message, Payload)
+        if vectors > MAX_QUEUED or self._outgoing.qsize() >= MAX_NEWS:
+            self.abort(f"{self._outgoing.qsize()} messages wait to be sent: the other end does not read")
             return False
+        self._vectors = vectors
         self._outgoing.put_nowait(message)
         return True
 
@@ -129,6 +133,7 @@ class Stream:
 
     async def _write(self) -> None:
         while (message := await self._outgoing.get()) is not None:
+            self._vectors -= isinstance(message, Payload)
             for frame in encode(message):
                 await self._carrier.write(frame)
                 self.bytes_sent += len(frame)

@@ -478,6 +478,17 @@ def test_asynchronous_peers_mix_at_once_and_old_words_count_less():
     assert mixed.after["theta"].tolist() == pytest.approx([3.0 + 0.5 * 2**-0.5] * 2)
 
 
+def test_who_waits_for_its_neighbours_counts_their_old_words_in_full():
+    p, b = peer(rounds=3), Other()
+    does(p, Started(), 0.0)
+    meet(p, b)
+    does(p, b.says(0, 4.0), 0.5)
+    does(p, Trained(0, vector(2.0), {}), 1.0)
+    does(p, Trained(1, vector(3.0), {}), 2.0)
+    mixed, _ = does(p, Tick(), 5.0)
+    assert (mixed.staleness, mixed.after["theta"].tolist()) == ({B: 1}, [3.5, 3.5])
+
+
 def test_asynchronous_peers_wait_for_the_first_contact_only():
     p, b = peer(asynchronous=True, first_contact=60.0), Other()
     does(p, Started(), 0.0)

@@ -8,8 +8,9 @@ from typing import Any
 import grpc
 import pytest
 
-from node.core.messages import Bye, Channel, Message, Snapshot
-from node.drivers.streams import MAX_QUEUED, Stream
+from node.core.messages import Bye, Channel, Message, Snapshot, State, StateRequest
+from node.core.neighbourhood import AT_ONCE, JOINS
+from node.drivers.streams import MAX_NEWS, MAX_QUEUED, Stream
 from node.errors import BadMessage
 from node.wire.frames import encode
 from node.wire.limits import PART, Limits
@@ -79,16 +80,45 @@ def test_what_was_sent_before_the_end_arrives_at_both_ends(size: int) -> None:
     )
 
 
-def test_a_queue_that_does_not_move_ends_the_stream() -> None:
+@pytest.mark.parametrize(("message", "most"), [(StateRequest(0), MAX_NEWS), (State(0, (), bytes(16)), MAX_QUEUED)])
+def test_a_queue_that_does_not_move_ends_the_stream(message: Message, most: int) -> None:
     async def talk() -> str:
         a, _ = pair(size=1)
         running = asyncio.create_task(a.stream.run())
-        sent = [a.stream.send(Bye(i, "")) for i in range(MAX_QUEUED + 1)]
-        assert sent == [True] * MAX_QUEUED + [False]
+        sent = [a.stream.send(message) for i in range(most + 1)]
+        assert sent == [True] * most + [False]
         await running
         return a.stream.reason
 
-    assert asyncio.run(talk()) == "64 messages wait to be sent: the other end does not read"
+    assert asyncio.run(talk()) == f"{most} messages wait to be sent: the other end does not read"
+
+
+def test_all_news_of_a_large_network_fits_the_queue_behind_one_hello() -> None:
+    async def talk() -> int:
+        a, b = pair(size=10**4)
+        running = [asyncio.create_task(end.stream.run()) for end in (a, b)]
+        for _ in range(JOINS + 100_000 // AT_ONCE + 1):
+            assert a.stream.send(StateRequest(0))
+        a.stream.close("done")
+        await asyncio.gather(*running)
+        return len(b.heard)
+
+    assert asyncio.run(talk()) == 1196
+
+
+def test_what_was_written_makes_room_for_more() -> None:
+    async def talk() -> None:
+        a, b = pair()
+        running = [asyncio.create_task(end.stream.run()) for end in (a, b)]
+        for times in (1, 2, 3):
+            for _ in range(MAX_QUEUED):
+                assert a.stream.send(State(0, (), bytes(16)))
+            while len(b.heard) < times * MAX_QUEUED:
+                await asyncio.sleep(0)
+        a.stream.close("done")
+        await asyncio.gather(*running)
+
+    asyncio.run(talk())
 
 
 def test_frames_after_a_bad_one_are_thrown_away() -> None:
