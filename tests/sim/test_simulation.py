@@ -9,6 +9,7 @@ import torch
 
 from node.core.deadlines import DeadlineLimits
 from node.core.edge import check_of
+from node.core.events import Tick
 from node.drivers.faults import Faults, Kill
 from node.drivers.simulation import Simulation
 from node.graph.spectrum import contraction
@@ -134,3 +135,17 @@ def test_a_liar_is_refused_and_the_rest_goes_on(seed):
     final = simulation.run()
     assert simulation.counts["refused BadMessage"] > 0
     assert all(math.isfinite(float(x["theta"].sum())) for x in final.values())
+
+
+def test_every_deadline_is_armed_after_a_refused_message_too():
+    class Armed(Simulation):
+        def _feed(self, name, event):
+            super()._feed(name, event)
+            due = self.peers[name].deadline
+            ticks = [t for t, _, p, _, what in self._queue if p == name and isinstance(what, Tick)]
+            assert due is None or due <= self.now or due in ticks
+
+    peers = peers_on(topology("ring", 4), rounds=30, deadlines=SHORT)
+    simulation = Armed(peers, keep, Faults(loss=0.1, duplicate=0.3, reorder=0.3), seed=1)
+    simulation.run()
+    assert simulation.counts["refused StaleMessage"] > 10
