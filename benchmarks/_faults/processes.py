@@ -104,6 +104,8 @@ async def network(folder: Path, nodes: int, faults: Faults, *, pace: float = PAC
     states = await chaos.run()
     ran = Ran(run, graph, chaos, states, await watching)
     say(f"{name}: ended after {time.monotonic() - started:.0f} s: " + " ".join(f"{p}={s.phase}" for p, s in states.items()))
+    for peer in [p for p, s in states.items() if s.phase != "finished"]:
+        say(f"{name}: {peer}: {states[peer].message}\n" + "\n".join(run.node(peer).log.read_text().splitlines()[-8:]))
     return ran
 
 
