@@ -4,7 +4,8 @@ While nothing is late, both ends of an edge mix the same two versions in every e
 takes away. After a deadline one end has gone on without the other, or with an older version. So one end leads: the
 smaller id. It applies what it has and names the pairs in its next message; the other end takes back what it applied and
 finds not named, and applies what is named and it has not applied. It keeps the versions that a pair may name for that,
-a few in all. A pair whose versions it never got it refuses, and the leader takes it back. All of it is said again until
+a few in all. A pair whose versions it never got, or whose version of its own was in a pair before, it refuses, and the
+leader takes it back: k uses of one word of a slow end would pull it k times as far. All of it is said again until
 it is confirmed, so a lost message costs nothing; a restart of either end forgets what was open. The first word after a
 restart may be one of an exchange that its sender had done before with the other end: that part stands, whatever the
 other end makes of it now. The leader says so by a pair of the message's own seq.
@@ -105,6 +106,7 @@ class Follower:
         self._settled: set[int] = set()  # at or after `_final`, out of order
         self._final = 0  # every s before it is settled, or was never used by the leader
         self._heard = 0  # the newest s is `_heard - 1`; versions before that one have been named if ever
+        self._matched: set[int] = set()  # our versions that a pair was made with
         self._over: set[int] = set()  # our versions whose exchange was over before this book began
         self._done = -1  # the one of the leader's: what we make of it stands
         self._at = -1  # our newest f
@@ -177,14 +179,17 @@ class Follower:
         """What turns our uses of version `s` into the one that the leader named."""
         uses = dict(self._uses.get(s, {}))
         if pair is not None:
-            own = uses.pop(pair.theirs, None)
+            again = pair.theirs in self._matched
+            own = None if again else uses.pop(pair.theirs, None)
             theirs, mine = self._theirs.get(s), self._mine.get(pair.theirs)
             if own is not None and own.weight != pair.weight:
                 yield Amount(pair.weight - own.weight, own.theirs, own.mine)
-            elif own is None and pair.theirs not in self._over and theirs is not None and mine is not None:
-                yield Amount(pair.weight, theirs, mine)
             elif own is None and pair.theirs not in self._over:
-                self._refused.add(s)
+                if again or theirs is None or mine is None:
+                    self._refused.add(s)
+                else:
+                    yield Amount(pair.weight, theirs, mine)
+            self._matched.add(pair.theirs)
         for use in uses.values():
             yield Amount(-use.weight, use.theirs, use.mine)
 
@@ -197,6 +202,7 @@ class Follower:
         if pair is not None:  # the leader uses our versions in order: it will name none before this one
             for old in [q for q in self._mine if q < pair.theirs]:
                 del self._mine[old]
+            self._matched = {q for q in self._matched if q >= pair.theirs}
 
 
 Book = Leader | Follower

@@ -72,6 +72,19 @@ def test_what_the_leader_does_not_name_is_taken_back():
     assert end.statement().final == 1
 
 
+def test_a_version_of_ours_that_the_leader_used_twice_counts_once():
+    """The leader had nothing newer from a slow end; each pair in full would pull the slow end too far."""
+    end = follower(3.0, heard={0: 1.0})
+    end.heard(1, vector(1.5))
+    end.reconcile()
+    assert added(end.settle(named((0, 0), (1, 0)), 2)) == W * (1.0 - 3.0)
+    assert end.statement() == Settlement(final=2, refused=(1,))
+    leader = Leader()
+    for s, value in ((0, 1.0), (1, 1.5)):
+        leader.used(Pair(s, 0, W), vector(3.0), vector(value))
+    assert added(leader.settle(end.statement(), 0)) == -W * (3.0 - 1.5)  # the second one is taken back
+
+
 def test_a_named_pair_that_was_not_used_is_applied():
     end = follower(3.0, heard={0: 1.0})
     end.reconcile()  # our exchange went without the leader
