@@ -41,19 +41,28 @@ def at_most(name: str, value: float, unit: str, bar: float) -> Figure:
 Measure = Callable[[bool], tuple[Sequence[int], Sequence[Figure]]]
 
 
-def main(name: str, measure: Measure, about: str) -> None:
-    """Parse --quick and --json, measure, print."""
+def main(name: str, measure: Measure, about: str, long: Callable[[], Sequence[Figure]] | None = None) -> None:
+    """Parse --quick and --json, measure, print.
+
+    Args:
+        long: what only --long measures, after all the rest.
+    """
     parser = argparse.ArgumentParser(prog=f"benchmarks/{name}.py", description=about)
     parser.add_argument("--quick", action="store_true", help="less work, the same code: under two minutes on two cores")
     parser.add_argument("--json", action="store_true", help="print one JSON document on standard output")
+    if long is not None:
+        parser.add_argument("--long", action="store_true", help="all of it, and what takes an hour")
     options = parser.parse_args()
     seeds, figures = measure(options.quick)
+    is_long = long is not None and options.long
+    if long is not None and is_long:
+        figures = [*figures, *long()]
     document = {
         "name": name,
         "commit": commit(),
         "seeds": list(seeds),
         "figures": [asdict(f) for f in figures],
-        "command": f"benchmarks/{name}.py{' --quick' if options.quick else ''}",
+        "command": f"benchmarks/{name}.py{' --quick' if options.quick else ''}{' --long' if is_long else ''}",
         "machine": machine(),
     }
     if options.json:

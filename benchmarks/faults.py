@@ -7,7 +7,7 @@ from importlib import import_module
 
 from _figures import Figure, main
 
-ROWS = ("checkpoint", "simulated")  # modules of _faults, in the order of the table
+ROWS = ("checkpoint", "simulated", "processes")  # modules of _faults, in the order of the table
 SEED = 0
 
 
@@ -18,5 +18,10 @@ def measure(quick: bool) -> tuple[Sequence[int], Sequence[Figure]]:
     return [SEED], figures
 
 
+def hour() -> Sequence[Figure]:
+    hour: Sequence[Figure] = import_module("_faults.processes").hour()
+    return hour
+
+
 if __name__ == "__main__":
-    main("faults", measure, __doc__ or "")
+    main("faults", measure, __doc__ or "", hour)

@@ -5,7 +5,7 @@ two cores are not saturated. Who did what when is read from journals and records
 the nodes, from the plan's own log. Each bad design below is the same run with one thing changed:
 
     kills      every start forgets the checkpoint (`--fresh`)               -> committed rounds are lost
-    SIGSTOP    silent neighbours are not asked (`PeerConfig.probing`)       -> suspected by keepalive only, twice as late
+    SIGSTOP    silent neighbours are not asked (`PeerConfig.probing`)       -> only keepalive notices, twice as late
     straggler  only messages of the same round count (max_staleness: 0)     -> its messages are hardly ever used
 """
 
@@ -17,18 +17,18 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
-from _faults import small
 from _figures import Figure, at_least, at_most
 
+from _faults import small
 from node.app import launcher
 from node.app.audit import Report, audit
 from node.app.chaos import Chaos, Deed
@@ -46,7 +46,12 @@ PACE = 0.25  # seconds of a round's training
 WHO = small.peer(1)  # is stopped, or slow
 BACK = 0.3  # seconds after a kill
 SHORT = {"floor": 0.3, "ceiling": 0.6}  # seconds; the straggler takes 1.5
-NOT_PROBING = ("-c", "import sys; from _faults.bad_designs import not_probing; sys.exit(not_probing())")
+WAITS, GOES_ON = "deadlines as they come", "deadline 0.6 s"  # by default a round waits ten seconds at the least
+HERE = str(Path(__file__).resolve().parent.parent)
+NOT_PROBING = (
+    "-c",
+    f"import sys; sys.path.insert(0, {HERE!r}); from _faults.bad_designs import not_probing; sys.exit(not_probing())",
+)
 
 
 @dataclass(frozen=True)
@@ -58,11 +63,12 @@ class Size:
     every: float  # seconds between two kills
     rounds: int  # of the runs with and without kills
     stop: float  # seconds
-    slow_rounds: int
+    slow_rounds: int  # where nobody waits for the slow node
+    wait_rounds: int  # where all do: six times longer
 
 
-FULL = Size(nodes=8, kills=100, every=3.2, rounds=1300, stop=30.0, slow_rounds=120)
-QUICK = Size(nodes=4, kills=6, every=4.0, rounds=130, stop=12.0, slow_rounds=60)
+FULL = Size(nodes=8, kills=100, every=3.2, rounds=1300, stop=30.0, slow_rounds=120, wait_rounds=60)
+QUICK = Size(nodes=4, kills=6, every=4.0, rounds=130, stop=12.0, slow_rounds=60, wait_rounds=24)
 
 
 @dataclass
@@ -92,7 +98,9 @@ class Ran:
         return statistics.fmean(r["loss"] for r in results if r is not None)
 
 
-async def network(folder: Path, nodes: int, faults: Faults, *, pace: float = PACE, fresh: bool = False, **gossip: Any) -> Ran:
+async def network(
+    folder: Path, nodes: int, faults: Faults, *, pace: float = PACE, fresh: bool = False, **gossip: Any
+) -> Ran:
     """One run from its start to its end."""
     name = folder.name
     graph = small.ring(nodes)
@@ -103,7 +111,10 @@ async def network(folder: Path, nodes: int, faults: Faults, *, pace: float = PAC
     started = time.monotonic()
     states = await chaos.run()
     ran = Ran(run, graph, chaos, states, await watching)
-    say(f"{name}: ended after {time.monotonic() - started:.0f} s: " + " ".join(f"{p}={s.phase}" for p, s in states.items()))
+    say(
+        f"{name}: ended after {time.monotonic() - started:.0f} s: "
+        + " ".join(f"{p}={s.phase}" for p, s in states.items())
+    )
     for peer in [p for p, s in states.items() if s.phase != "finished"]:
         say(f"{name}: {peer}: {states[peer].message}\n" + "\n".join(run.node(peer).log.read_text().splitlines()[-8:]))
     return ran
@@ -186,7 +197,7 @@ def _suspected(journal: Sequence[Entry], since: float) -> float:
 
 def _round_times(records: Sequence[RoundRecord], start: float, end: float) -> list[float]:
     times = [r.time for r in records if start <= r.time <= end]
-    return [b - a for a, b in zip(times, times[1:], strict=False)]
+    return [b - a for a, b in pairwise(times)]
 
 
 def _used_again(journal: Sequence[Entry], back: float) -> int:
@@ -215,8 +226,8 @@ def spread(ran: Ran, rounds: int) -> float:
     return statistics.fmean(found)
 
 
-def after_slow(ran: Ran, calm: Ran, rounds: int) -> list[Figure]:
-    what = f"one node 6x slower, ring of {len(ran.graph.nodes)}"
+def after_slow(ran: Ran, calm: Ran, rounds: int, deadlines: str) -> list[Figure]:
+    what = f"one node 6x slower, ring of {len(ran.graph.nodes)}, {deadlines}"
     return [
         at_least(f"{what}: rounds in which its neighbours used it", share_used(ran), "", 0.85),
         at_most(f"{what}: spread / the even network's", spread(ran, rounds) / spread(calm, rounds), "x", 1.3),
@@ -260,14 +271,17 @@ async def _quick(folder: Path) -> list[Figure]:
         network(folder / "calm", s.nodes, Faults(), rounds=s.rounds),
         network(folder / "kills", s.nodes, kill_plan(s), rounds=s.rounds),
     )
-    stopped, slow = await asyncio.gather(
+    straggler = Faults(straggle={WHO: 6.0})
+    stopped, waits, goes_on = await asyncio.gather(
         network(folder / "stop", s.nodes, stop_plan(s), rounds=stop_rounds(s)),
-        network(folder / "slow", s.nodes, Faults(straggle={WHO: 6.0}), rounds=s.slow_rounds, deadline=SHORT),
+        network(folder / "slow-waits", s.nodes, straggler, rounds=s.wait_rounds),
+        network(folder / "slow-goes-on", s.nodes, straggler, rounds=s.slow_rounds, deadline=SHORT),
     )
     return [
         *after_kills(killed, calm),
         *after_stop(stopped, s.stop),
-        *after_slow(slow, calm, s.slow_rounds),
+        *after_slow(waits, calm, s.wait_rounds, WAITS),
+        *after_slow(goes_on, calm, s.slow_rounds, GOES_ON),
         *after_soak(calm),
     ]
 
@@ -281,8 +295,10 @@ async def _full(folder: Path) -> list[Figure]:
     figures.append(await bad_restart(folder))
     figures += after_stop(await network(folder / "stop", s.nodes, stop_plan(s), rounds=stop_rounds(s)), s.stop)
     figures.append(await bad_probing(folder))
-    ran = await network(folder / "slow", s.nodes, slow, rounds=s.slow_rounds, deadline=SHORT)
-    figures += after_slow(ran, calm, s.slow_rounds)
+    ran = await network(folder / "slow-waits", s.nodes, slow, rounds=s.wait_rounds)
+    figures += after_slow(ran, calm, s.wait_rounds, WAITS)
+    ran = await network(folder / "slow-goes-on", s.nodes, slow, rounds=s.slow_rounds, deadline=SHORT)
+    figures += after_slow(ran, calm, s.slow_rounds, GOES_ON)
     figures.append(await bad_staleness(folder))
     return [*figures, *after_soak(calm)]
 
@@ -310,9 +326,7 @@ async def bad_probing(folder: Path) -> Figure:
 async def bad_staleness(folder: Path) -> Figure:
     """Strict rounds."""
     faults, rounds = Faults(straggle={WHO: 6.0}), QUICK.slow_rounds
-    ran = await network(
-        folder / "bad-staleness", QUICK.nodes, faults, rounds=rounds, deadline=SHORT, max_staleness=0
-    )
+    ran = await network(folder / "bad-staleness", QUICK.nodes, faults, rounds=rounds, deadline=SHORT, max_staleness=0)
     return Figure("  bad design, strict rounds: rounds in which its neighbours used it", share_used(ran), "")
 
 

@@ -25,7 +25,23 @@ OWN = {
     "net": ("socket", "send", "receive", "port", "host"),
     "maths": ("number", "sum", "log", "root", "sine"),
 }
-COMMON = ("the", "a", "of", "to", "return", "value", "from", "into", "with", "each", "new", "old", "test", "run", "list")
+COMMON = (
+    "the",
+    "a",
+    "of",
+    "to",
+    "return",
+    "value",
+    "from",
+    "into",
+    "with",
+    "each",
+    "new",
+    "old",
+    "test",
+    "run",
+    "list",
+)
 WRONG = 0.2  # of the labels
 TEXTS = 200  # a node
 SEED = 0
@@ -87,9 +103,10 @@ def write_texts(path: Path, count: int, seed: int, mostly: str | None = None) ->
 
 
 def save_model(folder: Path) -> None:
-    import node.learn.libraries  # noqa: F401  # first: silences transformers
     import torch
     from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
+
+    import node.learn.libraries  # noqa: F401  # first: silences transformers
 
     folder.mkdir()
     words = [*COMMON, *(word for own in OWN.values() for word in own)]

@@ -1,4 +1,4 @@
-"""A fault plan (`node.drivers.faults`) on real processes: the nodes of a run on this machine, as `gossip up` starts them.
+"""A fault plan (`node.drivers.faults`) on real processes: the nodes of a run on this machine, as after `gossip up`.
 
     kill    SIGKILL; started again by the run's fork server, which is warm      pause  SIGSTOP, SIGCONT
     leave   SIGTERM, and perhaps a new start                                    start  a later start

@@ -28,6 +28,9 @@ def up(
     config: Config = NODE_FILE,
     fresh: Fresh = False,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Start the nodes and return.")] = False,
+    restart: Annotated[
+        int, typer.Option(min=0, help="Start a node that crashed or was killed again, this often at the most.")
+    ] = 0,
     changes: Set = None,
     json: Json = False,
 ) -> int:
@@ -46,7 +49,8 @@ def up(
     isnew = not run.path.exists()
     write_files(run, settings, graph)
     note(f"{run.path}: starting {', '.join(idle)}; watch: ./monitor.py {graph.addresses[graph.reachable[0]]}")
-    server = launcher.start(run, [{"kind": "node", "name": p, "fresh": fresh} for p in idle], settings.threads)
+    jobs = [{"kind": "node", "name": p, "fresh": fresh} for p in idle]
+    server = launcher.start(run, jobs, settings.threads, restart=restart)
     if detach:
         if json:
             print_json({"run": str(run.path), "nodes": [{"id": peer, "state": "starting"} for peer in idle]})

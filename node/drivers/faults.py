@@ -90,7 +90,8 @@ class Faults:
         for name in ("loss", "duplicate", "reorder"):
             if not 0.0 <= (value := getattr(self, name)) <= 1.0:
                 raise ConfigError(f"fault plan: {name} is {value}, wanted a chance from 0 to 1")
-        times = [f.at for plan in (self.kill, self.pause, self.leave, self.breaks) for f in plan] + [*self.start.values()]
+        plans = (self.kill, self.pause, self.leave, self.breaks)
+        times = [f.at for plan in plans for f in plan] + [*self.start.values()]
         if times and min(times) < 0:
             raise ConfigError(f"fault plan: something at {min(times)} s, wanted 0 or later")
 

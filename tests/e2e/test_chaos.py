@@ -26,7 +26,12 @@ PLAN = Faults(
     pause=[Pause(N3, 6.0, 5.0)],
     partition=[Partition(frozenset({N0, N1}), 13.0, 22.0)],
 )
-SETTINGS = {"gossip.rounds": "130", "gossip.deadline.floor": "1", "gossip.deadline.ceiling": "3", "checkpoint_every": "1"}
+SETTINGS = {
+    "gossip.rounds": "130",
+    "gossip.deadline.floor": "1",
+    "gossip.deadline.ceiling": "3",
+    "checkpoint_every": "1",
+}
 
 
 class Story:
