@@ -6,12 +6,13 @@ port may ask: every list and every text is bounded, and nothing is allocated bef
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
 
 from node.core.messages import Hello, Join
 from node.errors import BadMessage
@@ -82,35 +83,29 @@ def add_join_service(
 ) -> None:
     """Lets `server` answer `Propose` and `Commit`; both are called on the event loop, and must not block."""
 
-    async def on_propose(request: pb.ProposeRequest, context: Any) -> pb.ProposeResponse:
-        proposal = await _checked(lambda: decode_proposal(request), context)
-        return encode_answer(propose(proposal))
+    async def on_propose(request: bytes, context: Any) -> pb.ProposeResponse:
+        said = await _checked(lambda: decode_proposal(pb.ProposeRequest.FromString(request)), context)
+        return encode_answer(propose(said))
 
-    async def on_commit(request: pb.CommitRequest, context: Any) -> pb.CommitResponse:
-        join = await _checked(lambda: to_join(request.join), context)
-        answer = commit(join)
+    async def on_commit(request: bytes, context: Any) -> pb.CommitResponse:
+        said = await _checked(lambda: to_join(pb.CommitRequest.FromString(request).join), context)
+        answer = commit(said)
         return pb.CommitResponse(agreed=answer.agreed, reason=cut(answer.reason))
 
+    # Requests come as bytes: what gRPC cannot parse itself would stand in the log as an error of ours.
     handlers = {
-        "Propose": _handler(on_propose, pb.ProposeRequest, pb.ProposeResponse),
-        "Commit": _handler(on_commit, pb.CommitRequest, pb.CommitResponse),
+        "Propose": grpc.unary_unary_rpc_method_handler(on_propose, None, pb.ProposeResponse.SerializeToString),
+        "Commit": grpc.unary_unary_rpc_method_handler(on_commit, None, pb.CommitResponse.SerializeToString),
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
 
 
-def _handler(behaviour: Callable[..., Awaitable[Any]], request: Any, response: Any) -> Any:
-    return grpc.unary_unary_rpc_method_handler(
-        behaviour,  # type: ignore[arg-type]
-        request_deserializer=request.FromString,
-        response_serializer=response.SerializeToString,
-    )
-
-
 async def _checked(decode: Callable[[], Any], context: Any) -> Any:
+    """What `decode` gives; else the caller is told what is wrong with its request."""
     try:
         return decode()
-    except BadMessage as fault:
-        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(fault))
+    except (BadMessage, DecodeError) as fault:
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, cut(str(fault)))
 
 
 async def ask_propose(channel: grpc.aio.Channel, proposal: Proposal, timeout: float) -> Answer:
