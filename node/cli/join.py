@@ -24,6 +24,7 @@ from node.graph.reach import NOWHERE
 from node.monitor.client import parse_address
 from node.types import PeerId
 
+CONTACT = 10.0  # seconds; neighbours dial every 5 s at the latest, and wait for us while we wait for one of them
 Listen = Annotated[
     str | None,
     typer.Option("--listen", help="HOST:PORT to listen on; default: a free port where --via is on this machine."),
@@ -59,7 +60,9 @@ def join(
     wanted = tuple(PeerId(name.strip()) for name in neighbours.split(",")) if neighbours else ()
     where, told = _places(via, listen, address)
     place = joining.plan(status, via, peer, where, told, wanted, folder.node(peer))
-    settings = change_settings(settings, [f"gossip.rounds={place.rounds}", "gossip.joins=true"])
+    contact = min(settings.gossip.first_contact, CONTACT)
+    alike = [f"gossip.rounds={place.rounds}", "gossip.joins=true", f"gossip.first_contact={contact}"]
+    settings = change_settings(settings, alike)
     _require_same_graph(folder, place)
     check_files(settings, [peer])
     _explain(place, bool(wanted))

@@ -139,7 +139,8 @@ def test_a_node_joins_takes_state_and_mixes_and_nobody_misses_a_round(tmp_path: 
         newcomer = member(NEW, net.base, (join,))
         node = GrpcNode(newcomer, Steps(NEW, gates.step), Network(listen=join.address, addresses=net.base.addresses))
         joined = asyncio.create_task(node.run())
-        await until(lambda: newcomer.faults["adopted"] == 1)
+        here = newcomer.members.by_id.values()
+        await until(lambda: newcomer.faults["adopted"] >= 1 and all(neighbour.streaming for neighbour in here))
         gates.open(30)
         finals = await running
         return join, newcomer, finals | {NEW: await joined}
