@@ -158,7 +158,7 @@ class Network:
         newest = statuses[0] if statuses else next((s.status for s in self._seen.values() if s.status), None)
         return View(
             nodes=tuple(self._row(p, rumours.get(p), _seers(statuses, p), own.get(p), now) for p in self.addresses),
-            edges=max((s.topology.edges for s in statuses or [newest] if s), key=len, default=()),
+            edges=max((s.topology.edges for s in (*statuses, newest) if s is not None), key=len, default=()),
             mixing=newest.mixing if newest else "",
             rounds=newest.rounds if newest else 0,
             topology_digest=newest.topology.digest if newest else "",
