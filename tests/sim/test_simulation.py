@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -149,3 +150,19 @@ def test_every_deadline_is_armed_after_a_refused_message_too():
     simulation = Armed(peers, keep, Faults(loss=0.1, duplicate=0.3, reorder=0.3), seed=1)
     simulation.run()
     assert simulation.counts["refused StaleMessage"] > 10
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_tick_leaves_no_deadline_behind(seed):
+    class Punctual(Simulation):
+        def _feed(self, name, event):
+            super()._feed(name, event)
+            due = self.peers[name].deadline
+            assert not isinstance(event, Tick) or due is None or due > self.now
+
+    limits = DeadlineLimits(floor=0.5, ceiling=4.0)
+    simulation = Punctual(peers_on(topology("ring", 8), rounds=40, deadlines=limits), keep, Faults(loss=0.1), seed=seed)
+    simulation.run()
+    for p in simulation.peers:  # and so no round waits for longer than it may
+        times = [t for t, q, _ in simulation.log if q == p]
+        assert max(b - a for a, b in itertools.pairwise(times)) < 1.0 + 4.0 + 0.1
