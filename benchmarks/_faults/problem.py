@@ -2,7 +2,8 @@
 
 Softmax regression with 25 features and 8 classes (200 parameters). Node i draws 7 of 10 of its examples from class i,
 so that no node alone comes near the common optimum (after 120 rounds: loss 1.23 alone, .71 with a ring); minibatches of
-16, drawn by node and round, alike whatever the network does. The classes overlap: the loss of the common optimum is far from zero, and 2 % of it is a real difference.
+16, drawn by node and round, alike whatever the network does. The classes overlap: the loss of the common optimum is far
+from zero, and 2 % of it is a real difference.
 """
 
 from __future__ import annotations

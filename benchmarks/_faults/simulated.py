@@ -1,7 +1,7 @@
 """Whole networks in virtual time: loss, stragglers, partitions, churn, pauses and kills, each beside a bad design.
 
-The protocol is the one that runs over sockets, to the bit; only the network, the disk and the clock are simulated. Rings
-of 8; a round of training takes 1 s; deadlines are learnt between 0.5 and 4 s unless a row says otherwise.
+The protocol is the one that runs over sockets, to the bit; only network, disk and clock are simulated. Rings of 8; a
+round of training takes 1 s; deadlines are learnt between 0.5 and 4 s unless a row says otherwise.
 """
 
 from __future__ import annotations

@@ -319,7 +319,7 @@ class GossipPeer:
             e.given_up.add(peer)
             self.faults["deadline"] += 1
             self.members.by_id[peer].patience.missed(e.start, now)
-        return all(now >= until for _, until in outstanding)
+        return True
 
     def _combine(self, e: Exchange) -> None:
         peers = set(self._peers_in(e.round))
