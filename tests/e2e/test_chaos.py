@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 
+import psutil
 import pytest
 
 from node.app.audit import Report, audit
@@ -15,7 +16,7 @@ from node.drivers.faults import Break, Faults, Kill, Partition, Pause
 from node.observe.journal import Entry, read_journal
 from node.types import PeerId
 from tests.e2e.conftest import MakeLab
-from tests.lab import RING, Lab
+from tests.lab import RING, Lab, eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
@@ -98,3 +99,18 @@ def test_nothing_passes_between_the_parts_and_all_is_well_after(story: Story) ->
         assert story.mixed_with(peer, other, cut + 1.0, healed) == [], (peer, other)
         assert story.mixed_with(peer, other, healed, float("inf")), (peer, other)
     assert story.mixed_with(N0, N1, cut + 1.0, healed)  # within a part they go on
+
+
+def test_up_starts_a_killed_node_again_and_follows_it_to_the_end(make_lab: MakeLab) -> None:
+    lab = make_lab(RING)
+    up = lab.start("up", "--restart", "3", "--json", "--set", "gossip.rounds=1000000")
+    lab.wait_for_round(3, up)
+    psutil.Process(lab.pid("n2")).kill()
+    eventually(lambda: lab.epoch("n2") == 2, "n2 is back", up)
+    back = max(lab.round(p) for p in lab.ids)
+    lab.wait_for_round(back + 5, up)
+    down = lab.verb("down", "--run", "run", "--json")
+    done = up.end()
+    assert down.document == {"ended": list(lab.ids), "killed": []}
+    assert done.code == 0, done.err
+    assert {node["id"]: node["state"] for node in done.document["nodes"]} == dict.fromkeys(lab.ids, "stopped")
