@@ -105,7 +105,8 @@ async def network(
     name = folder.name
     graph = small.ring(nodes)
     run = small.make_run(folder, graph, **gossip)
-    chaos = Chaos(run, graph, faults, pace=pace, fresh=fresh, told=lambda deed: _tell(name, deed))
+    patience = 300.0 + 12 * pace * gossip["rounds"]
+    chaos = Chaos(run, graph, faults, pace=pace, patience=patience, fresh=fresh, told=lambda deed: _tell(name, deed))
     say(f"{name}: {nodes} nodes, {gossip['rounds']} rounds")
     watching = asyncio.create_task(_watch(run, graph, chaos))
     started = time.monotonic()

@@ -31,6 +31,7 @@ from node.graph.topology import Topology
 from node.types import PeerId
 
 LOOK = 0.05  # seconds between two looks at what processes say
+START_WITHIN = 600.0  # seconds; on a machine that is lent out, imports take a minute
 NEEDS_SIMULATOR = ("loss", "duplicate", "reorder", "calm_after", "cut", "tamper")
 
 
@@ -53,6 +54,7 @@ class Chaos:
         threads: of torch, a process.
         pace: seconds that training takes at least, before `straggle`: rounds of a realistic length.
         rate: bytes a second on an edge, each way; None: no limit.
+        patience: seconds, from the start of the plan, in which all nodes must end.
         fresh: every start, the ones after kills too, forgets the checkpoint: the bad design that loses rounds.
         told: is told each deed.
 
@@ -69,6 +71,7 @@ class Chaos:
         threads: int = 1,
         pace: float = 0.0,
         rate: float | None = None,
+        patience: float = 86_400.0,
         fresh: bool = False,
         told: Callable[[Deed], None] = lambda deed: None,
     ) -> None:
@@ -77,6 +80,7 @@ class Chaos:
         self.zero = 0.0  # unix seconds of time 0
         self._run, self._topology, self._faults, self._told = run, topology, faults, told
         self._threads, self._pace, self._rate, self._fresh = threads, pace, rate, fresh
+        self._patience = patience
         self._proxies: dict[tuple[PeerId, PeerId], Proxy] = {}  # by (who dials, whom)
         self._seen_at: dict[PeerId, dict[PeerId, str]] = {}  # who dials -> whom -> the proxy's address
         self._stopped: dict[PeerId, psutil.Process] = {}
@@ -86,17 +90,25 @@ class Chaos:
         """Start the nodes, carry out the plan, wait until all have ended; their last states.
 
         Raises:
-            GossipError: a node did not come up.
+            GossipError: nothing came up, or not all ended in time.
         """
         async with self._lines(), self._network() as server:
-            async with asyncio.timeout(600):
-                await self._until(lambda: self._all_run(server))
-            self.zero, begin = time.time(), asyncio.get_running_loop().time()
-            async with asyncio.TaskGroup() as deeds:
-                for at, deed in self._timeline():
-                    deeds.create_task(self._later(begin + at, deed))
-            await self._until(lambda: all(self._has_ended(peer) for peer in self._topology.nodes))
-        return {peer: state for peer in self._topology.nodes if (state := self._state(peer)) is not None}
+            try:
+                async with asyncio.timeout(START_WITHIN):
+                    await self._until(lambda: self._all_run(server))
+                async with asyncio.timeout(self._patience):
+                    await self._carry_out()
+            except TimeoutError:
+                running = [peer for peer in self._topology.nodes if not self._has_ended(peer)]
+                raise GossipError(f"{self._run.path}: not ended in time: {', '.join(running)}; see log.txt") from None
+            return {peer: state for peer in self._topology.nodes if (state := self._state(peer)) is not None}
+
+    async def _carry_out(self) -> None:
+        self.zero, begin = time.time(), asyncio.get_running_loop().time()
+        async with asyncio.TaskGroup() as deeds:
+            for at, deed in self._timeline():
+                deeds.create_task(self._later(begin + at, deed))
+        await self._until(lambda: all(self._has_ended(peer) for peer in self._topology.nodes))
 
     # ---- the network
     @asynccontextmanager

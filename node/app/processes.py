@@ -67,11 +67,12 @@ def _interrupt(number: int, frame: object) -> None:
 
 @contextmanager
 def telling(folder: NodeFolder) -> Iterator[None]:
-    """What goes wrong inside is told in our state before it goes on its way."""
+    """What goes wrong inside is told in our state before it goes on its way; a signal after our end changes nothing."""
     try:
         yield
     except KeyboardInterrupt:
-        announce(folder, "stopped", exit_code=0, message="interrupted; start it again to go on")
+        if not _has_ended(folder):
+            announce(folder, "stopped", exit_code=0, message="interrupted; start it again to go on")
         raise
     except ConfigError as error:
         announce(folder, "failed", exit_code=2, message=str(error))
@@ -79,6 +80,12 @@ def telling(folder: NodeFolder) -> Iterator[None]:
     except BaseException as error:
         announce(folder, "failed", exit_code=1, message=f"{type(error).__name__}: {error}; see {folder.log}")
         raise
+
+
+def _has_ended(folder: NodeFolder) -> bool:
+    """Whether this process has said how it ended: then it is only on its way out."""
+    said = read_json(folder.state)
+    return said is not None and said["pid"] == os.getpid() and said["phase"] in ENDED
 
 
 def state_of(folder: NodeFolder) -> ProcessState | None:

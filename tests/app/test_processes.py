@@ -133,6 +133,24 @@ def test_an_interruption_is_no_failure(folder: NodeFolder) -> None:
     assert (state.phase, state.exit_code) == ("stopped", 0)
 
 
+def test_a_signal_on_the_way_out_does_not_turn_finished_into_stopped(folder: NodeFolder) -> None:
+    with pytest.raises(KeyboardInterrupt), telling(folder):
+        announce(folder, "finished", exit_code=0)
+        raise KeyboardInterrupt
+    state = state_of(folder)
+    assert state is not None
+    assert state.phase == "finished"
+
+
+def test_what_an_earlier_process_finished_does_not_count(folder: NodeFolder) -> None:
+    announce(folder, "finished", exit_code=0, pid=os.getppid())
+    with pytest.raises(KeyboardInterrupt), telling(folder):
+        raise KeyboardInterrupt
+    state = state_of(folder)
+    assert state is not None
+    assert state.phase == "stopped"
+
+
 def test_sigterm_interrupts_once(folder: NodeFolder) -> None:
     before = signal.getsignal(signal.SIGTERM)
     try:

@@ -44,7 +44,7 @@ class Story:
         settings = set_values(load_node_config(lab.path / "node.yaml"), SETTINGS)
         write_yaml(lab.run.config, settings)
         lab.run.topology.write_text((lab.path / "topology.yaml").read_text())
-        self.chaos = Chaos(lab.run, load_topology(lab.run.topology), PLAN, pace=0.25)
+        self.chaos = Chaos(lab.run, load_topology(lab.run.topology), PLAN, pace=0.25, patience=400)
         self.states: dict[PeerId, ProcessState] = asyncio.run(self.chaos.run())
         self.report: Report = audit(lab.run.path)
 
