@@ -104,21 +104,20 @@ def write_texts(path: Path, count: int, seed: int, mostly: str | None = None) ->
 
 def save_model(folder: Path) -> None:
     import torch
-    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
 
-    import node.learn.libraries  # noqa: F401  # first: silences transformers
+    from node.learn.libraries import transformers
 
     folder.mkdir()
     words = [*COMMON, *(word for own in OWN.values() for word in own)]
     (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]) + "\n")
-    tokenizer = BertTokenizerFast(vocab=str(folder / "vocab.txt"))
+    tokenizer = transformers.BertTokenizerFast(vocab=str(folder / "vocab.txt"))
     tokenizer.save_pretrained(folder)
     torch.manual_seed(SEED)
-    config = BertConfig(
+    config = transformers.BertConfig(
         vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=3, num_attention_heads=4,
         intermediate_size=64, max_position_embeddings=64,
     )  # fmt: skip
-    BertForSequenceClassification(config).bert.save_pretrained(folder)
+    transformers.BertForSequenceClassification(config).bert.save_pretrained(folder)
 
 
 def peer(place: int) -> PeerId:
