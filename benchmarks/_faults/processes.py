@@ -45,6 +45,7 @@ SEED = 0
 PACE = 0.25  # seconds of a round's training
 WHO = small.peer(1)  # is stopped, or slow
 BACK = 0.3  # seconds after a kill
+LEAD = 5.0  # seconds before the stop
 SHORT = {"floor": 0.3, "ceiling": 0.6}  # seconds; the straggler takes 1.5
 WAITS, GOES_ON = "deadlines as they come", "deadline 0.6 s"  # by default a round waits ten seconds at the least
 HERE = str(Path(__file__).resolve().parent.parent)
@@ -68,7 +69,7 @@ class Size:
 
 
 FULL = Size(nodes=8, kills=100, every=3.2, rounds=1300, stop=30.0, slow_rounds=120, wait_rounds=60)
-QUICK = Size(nodes=4, kills=6, every=4.0, rounds=130, stop=12.0, slow_rounds=60, wait_rounds=24)
+QUICK = Size(nodes=4, kills=6, every=3.2, rounds=110, stop=12.0, slow_rounds=40, wait_rounds=16)
 
 
 @dataclass
@@ -163,12 +164,12 @@ def lost(report: Report) -> int:
 
 # ---- a stopped node
 def stop_plan(size: Size) -> Faults:
-    return Faults(pause=[Pause(WHO, 6.0, size.stop)])
+    return Faults(pause=[Pause(WHO, LEAD, size.stop)])
 
 
 def stop_rounds(size: Size) -> int:
-    """Enough for six seconds before, the stop, and twelve after it."""
-    return round((6.0 + size.stop + 12.0) / PACE)
+    """Enough for the time before, the stop, and ten seconds after it."""
+    return round((LEAD + size.stop + 10.0) / PACE)
 
 
 def after_stop(ran: Ran, seconds: float) -> list[Figure]:
@@ -282,7 +283,7 @@ async def _quick(folder: Path) -> list[Figure]:
         *after_kills(killed, calm),
         *after_stop(stopped, s.stop),
         *after_slow(waits, calm, s.wait_rounds, WAITS),
-        *after_slow(goes_on, calm, s.slow_rounds, GOES_ON),
+        after_slow(goes_on, calm, s.slow_rounds, GOES_ON)[0],  # a ring of four is too tight for the other
         *after_soak(calm),
     ]
 
