@@ -13,7 +13,7 @@ from node.core.edge import check_of
 from node.core.events import Event, Tick
 from node.core.members import Liveness
 from node.core.settlement import OPEN
-from node.drivers.faults import Faults, Kill, Leaving, Partition, Pause
+from node.drivers.faults import Break, Faults, Kill, Leaving, Partition, Pause
 from node.drivers.simulation import Simulation
 from node.types import PeerId
 from tests.cluster import again_on, descend, digest, keep, peers_on, spread, stack, start_of, topology
@@ -218,6 +218,15 @@ def test_a_partition_heals_and_consensus_returns():
     healed = [r for r in cut if r > 125 and cut[r] < 1.5 * calm[r]]
     assert healed
     assert min(healed) <= 125 + math.ceil(3 / 0.195)
+
+
+def test_a_broken_connection_is_made_again_and_nobody_is_missed():
+    peers = peers_on(topology("ring", 4), rounds=20)
+    simulation = Simulation(peers, descend, Faults(breaks=[Break(P00, P01, 5.5)]))
+    assert len(simulation.run()) == 4
+    words = [(p, m) for _, p, m in simulation.log if p in (P00, P01)]
+    assert all(not m.missing for _, m in words)
+    assert simulation.counts["Hello"] == 2 * 4 + 2  # one each way on an edge, and again on the broken one
 
 
 # ---- resume
