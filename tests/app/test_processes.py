@@ -134,9 +134,13 @@ def test_an_interruption_is_no_failure(folder: NodeFolder) -> None:
 
 
 def test_a_signal_on_the_way_out_does_not_turn_finished_into_stopped(folder: NodeFolder) -> None:
-    with pytest.raises(KeyboardInterrupt), telling(folder):
-        announce(folder, "finished", exit_code=0)
-        raise KeyboardInterrupt
+    def ends_late() -> None:
+        with telling(folder):
+            announce(folder, "finished", exit_code=0)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ends_late()
     state = state_of(folder)
     assert state is not None
     assert state.phase == "finished"
