@@ -37,7 +37,7 @@ class Evidence:
 
     journals: Mapping[PeerId, Sequence[Entry]]
     records: Mapping[PeerId, Sequence[RoundRecord]] = field(default_factory=dict)
-    silent: tuple[PeerId, ...] = ()  # nodes, of the topology or somebody's neighbours, without a journal here
+    silent: tuple[PeerId, ...] = ()  # nodes, of the topology, somebody's neighbours or joined, without a journal here
     mixing: str | None = None  # name of the rule; None: not known
 
     def facts(self, *events: str) -> Iterator[tuple[PeerId, Entry]]:
@@ -114,6 +114,8 @@ def read_evidence(run: RunFolder) -> Evidence:
     wanted = set(load_topology(run.topology).nodes if run.topology.exists() else ())
     starts = (entry for journal in journals.values() for entry in map(_sound, journal) if entry.event == "start")
     wanted |= {PeerId(str(name)) for start in starts for name in start["neighbours"]}
+    joins = (entry for journal in journals.values() for entry in map(_sound, journal) if entry.event == "join")
+    wanted |= {PeerId(str(join["peer"])) for join in joins}
     mixing = load_node_config(run.config).gossip.mixing if run.config.exists() else None
     return Evidence(journals, records, tuple(sorted(wanted - journals.keys())), mixing)
 

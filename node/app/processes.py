@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -29,7 +30,7 @@ class ProcessState:
 
     phase: str  # "running", or one of ENDED
     pid: int
-    created: float  # unix seconds, as the operating system counts them
+    created: float  # seconds from the machine's start to the process's; no clock that can be set
     epoch: int = 0
     exit_code: int | None = None
     message: str = ""
@@ -47,11 +48,23 @@ def announce(
 ) -> None:
     """Write our own state, or that of a process `pid` which we have just started."""
     pid = pid or os.getpid()
-    created = psutil.Process(pid).create_time()
+    created = started(pid)
     state = ProcessState(
         phase=phase, pid=pid, created=created, epoch=epoch, exit_code=exit_code, message=message, address=address
     )
     write_json(folder.state, asdict(state))
+
+
+def started(pid: int) -> float:
+    """When a process began, in seconds after the machine did (field 22 of /proc/PID/stat).
+
+    psutil counts from 1970, by the time of day: set by a second, every living node would look like another process.
+
+    Raises:
+        FileNotFoundError: no such process.
+    """
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
 def interruptible() -> None:
@@ -104,8 +117,8 @@ def process_of(state: ProcessState) -> psutil.Process | None:
     """The living process that wrote `state`."""
     try:
         process = psutil.Process(state.pid)
-        alive = abs(process.create_time() - state.created) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
+        alive = started(state.pid) == state.created and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
         return None
     return process if alive else None
 

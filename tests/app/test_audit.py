@@ -378,6 +378,18 @@ def test_who_joined_later_is_a_neighbour(run, event):
     assert audit(run).ok
 
 
+def test_the_mean_cannot_be_judged_without_the_records_of_who_joined(run):
+    def join(facts: list[Doc]) -> None:
+        start = find(facts, "start", epoch=1)
+        fact = {k: start[k] for k in ("n", "t", "time", "epoch")} | {"event": "join", "peer": "n9"}
+        facts.insert(facts.index(start) + 1, fact)
+
+    doctor(run, "n1", join)
+    found = finding(audit(run), "mass-conserved")
+    assert found.state == "nothing to check"
+    assert "no records of n9 here" in str(found.notes)
+
+
 # ---- any single change
 def everywhere(run: Path, *events: str) -> list[tuple[str, int]]:
     return [(node, i) for node in IDS for i, fact in enumerate(lines(run, node)) if fact["event"] in events]

@@ -7,10 +7,9 @@ import json
 import os
 from pathlib import Path
 
-import psutil
 import pytest
 
-from node.app.processes import ProcessState, announce
+from node.app.processes import ProcessState, announce, started
 from node.app.run_folder import write_json
 from node.cli.main import VERBS
 from node.cli.options import NODE_FILE, read_settings
@@ -272,7 +271,7 @@ def test_try_before_the_end_says_that_there_is_no_adapter_yet(lab: Lab) -> None:
 
 def test_a_state_of_a_process_that_is_gone_counts_as_failed(lab: Lab) -> None:
     keep_run(lab)
-    state = ProcessState(phase="running", pid=os.getpid(), created=psutil.Process().create_time() - 100.0)
+    state = ProcessState(phase="running", pid=os.getpid(), created=started(os.getpid()) - 1.0)
     lab.run.node("n1").path.mkdir()
     Path(lab.run.node("n1").state).write_text(json.dumps({"phase": "running", "pid": state.pid, "created": 1.0}))
     assert lab.phases()["n1"] == "failed"
