@@ -170,7 +170,7 @@ def _still_open(simulation: Simulation) -> torch.Tensor:
         assert isinstance(follower, Follower)
         amounts += [*peers[p].edges[q]._due, *peers[q].edges[p]._due]
         for seq, (pair, theirs, mine) in leader._applied.items():
-            if seq >= follower._final and seq not in follower._settled:
+            if seq in follower._refused or (seq >= follower._final and seq not in follower._settled):
                 amounts.append(Amount(-pair.weight, theirs, mine))
         for uses in follower._uses.values():
             amounts += [Amount(-use.weight, use.theirs, use.mine) for use in uses.values()]
