@@ -108,7 +108,7 @@ class GossipPeer:
         self._ahead: Trained | None = None  # trained while the exchange before it is still open
         self._exchange: Exchange | None = None
         self._kept = dict(state or {})  # the protocol's part of the state after `_done_rounds`
-        self._persisted_at = 0.0
+        self._persisted, self._persisted_at = config.start_round, 0.0  # asked for last: rounds done, and when
         self._rule = keep.unpack_rule(mixing, self._kept, mixing.init(shared, self._context(self.round, 0)))
         self._told = keep.unpack_told(self._kept)
         keep.unpack_generator(self._kept, self._generator)
@@ -360,11 +360,12 @@ class GossipPeer:
 
     def _persist(self, now: float) -> list[Effect]:
         c, r = self.config, self._done_rounds
-        by_round = c.persist_every > 0 and r % c.persist_every == 0
+        every = c.persist_every or c.rounds
+        by_round = r // every > self._persisted // every  # a laggard jumps over multiples
         by_time = c.persist_seconds > 0 and now - self._persisted_at >= c.persist_seconds
         if r >= c.rounds or not (by_round or by_time):
             return []
-        self._persisted_at = now
+        self._persisted, self._persisted_at = r, now
         return [Persist(r, self._settled, self._kept)]
 
     def _pack(self) -> dict[str, Any]:

@@ -629,6 +629,18 @@ def test_checkpoints_come_every_n_seconds():
     assert {now: rounds for now, rounds in written.items() if rounds} == {12.25: [3], 14.5: [6]}
 
 
+def test_a_laggard_that_jumps_over_the_round_of_a_checkpoint_writes_one_all_the_same():
+    p, b = peer(rounds=100, persist_every=10), Other()
+    does(p, Started(), 0.0)
+    meet(p, b)
+    written = []
+    for r, newest in ((0, 8), (8, 12), (12, 13)):
+        effects = [*does(p, b.says(newest, 1.0), 1.0 + r), *does(p, Trained(r, vector(1.0), {}), 1.0 + r)]
+        written += [e.round for e in effects if isinstance(e, Persist)]
+    assert p.round == 13
+    assert written == [13]
+
+
 # ---- joins
 JOIN = Join(C, "127.0.0.1:7009", (A,), 3)
 
