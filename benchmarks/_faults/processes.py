@@ -69,7 +69,7 @@ class Size:
 
 
 FULL = Size(nodes=8, kills=100, every=3.2, rounds=1300, stop=30.0, slow_rounds=120, wait_rounds=60)
-QUICK = Size(nodes=4, kills=6, every=3.2, rounds=110, stop=12.0, slow_rounds=40, wait_rounds=16)
+QUICK = Size(nodes=4, kills=5, every=3.2, rounds=90, stop=10.0, slow_rounds=24, wait_rounds=12)
 
 
 @dataclass
