@@ -27,8 +27,9 @@ from node.graph.reach import NOWHERE
 from node.graph.topology import Topology
 from node.observe.status import NodeStatus
 from node.types import PeerId
+from node.wire.asking import insecure_channel
 from node.wire.join import Answer, Proposal, ask_commit, ask_propose
-from node.wire.status import MESSAGE, ask_status
+from node.wire.status import ask_status
 
 Ask: TypeAlias = Callable[[grpc.aio.Channel, PeerId], Awaitable[Answer]]
 
@@ -38,11 +39,6 @@ NEWS = 0.5  # seconds that a join may take to every node; it floods in milliseco
 AHEAD = 2  # rounds at least: the one under way, and the next one
 LOOKS = 20.0  # times a round, while we wait for ours
 NO_RECORDS = 2**62  # a round that nobody has done
-OPTIONS = (
-    ("grpc.max_receive_message_length", MESSAGE),
-    ("grpc.use_local_subchannel_pool", 1),
-    ("grpc.enable_http_proxy", 0),  # nodes are addressed directly
-)
 
 
 class NoAnswer(GossipError):
@@ -244,7 +240,7 @@ async def _ask_all(place: Place, ask: Ask) -> dict[PeerId, Answer | str]:
     """Every neighbour at the same time: its answer, or why there is none."""
 
     async def one(peer: PeerId) -> Answer | str:
-        async with _channel(place.where(peer)) as channel:
+        async with insecure_channel(place.where(peer)) as channel:
             try:
                 return await ask(channel, peer)
             except grpc.aio.AioRpcError as error:
@@ -257,15 +253,11 @@ async def _ask_all(place: Place, ask: Ask) -> dict[PeerId, Answer | str]:
 
 
 async def _status(address: str, since: int) -> NodeStatus:
-    async with _channel(address) as channel:
+    async with insecure_channel(address) as channel:
         try:
             return await ask_status(channel, since, DEADLINE)
         except grpc.aio.AioRpcError as error:
             raise NoAnswer(f"{address}: no gossip node answers ({_why(error)}); is it up?") from None
-
-
-def _channel(address: str) -> grpc.aio.Channel:
-    return grpc.aio.insecure_channel(address, options=OPTIONS)
 
 
 def _why(error: Any) -> str:

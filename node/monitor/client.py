@@ -20,15 +20,11 @@ from node.graph.reach import NOWHERE
 from node.monitor.network import Network, View
 from node.observe.status import NodeStatus
 from node.types import PeerId
-from node.wire.status import MESSAGE, ask_status
+from node.wire.asking import insecure_channel
+from node.wire.status import ask_status
 
 DEADLINE = 2.0  # seconds for one answer; a node whose cores are all training is late, not dead
 AT_ONCE = 64  # questions under way
-OPTIONS = (
-    ("grpc.max_receive_message_length", MESSAGE),
-    ("grpc.use_local_subchannel_pool", 1),  # or a new channel would inherit the back-off of the one that failed
-    ("grpc.enable_http_proxy", 0),  # nodes are addressed directly
-)
 
 
 class NobodyAnswers(GossipError):
@@ -47,10 +43,6 @@ def parse_address(text: str) -> str:
             f"address {text!r}: wanted HOST:PORT of any node, as in 127.0.0.1:7000 (see the topology file)"
         )
     return text
-
-
-def insecure_channel(address: str) -> grpc.aio.Channel:
-    return grpc.aio.insecure_channel(address, options=OPTIONS)
 
 
 class Watcher:
