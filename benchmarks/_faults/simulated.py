@@ -173,7 +173,7 @@ def _still_open(simulation: Simulation) -> torch.Tensor:
             if seq in follower._refused or (seq >= follower._final and seq not in follower._settled):
                 amounts.append(Amount(-pair.weight, theirs, mine))
         for uses in follower._uses.values():
-            amounts += [Amount(-use.weight, use.theirs, use.mine) for use in uses.values()]
+            amounts += [use.times(-use.weight) for use in uses.values()]
     zero = torch.zeros(FEATURES * CLASSES, dtype=torch.float64)
     return sum((a.weight * (a.theirs["theta"] - a.mine["theta"]).double() for a in amounts), zero) / len(peers)
 

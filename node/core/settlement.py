@@ -32,11 +32,15 @@ KEPT = 16  # versions at most that are kept for pairs to come; neighbours are at
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """`weight * (theirs - mine)`, channel by channel: what one end has to add to make up a difference."""
+    """`weight * (theirs - mine)`, channel by channel: what one end has added, or has to add to make up a difference."""
 
     weight: float  # negative: take it back
     theirs: Shared
     mine: Shared
+
+    def times(self, weight: float) -> Amount:
+        """The same two versions with another weight."""
+        return Amount(weight, self.theirs, self.mine)
 
 
 class Leader:
@@ -85,13 +89,6 @@ class Leader:
         return []
 
 
-@dataclass(slots=True)
-class _Use:
-    weight: float
-    theirs: Shared
-    mine: Shared
-
-
 class Follower:
     """The end with the larger id. Seqs named `s` are the leader's, `f` are ours."""
 
@@ -100,7 +97,7 @@ class Follower:
     def __init__(self) -> None:
         self._mine: dict[int, Shared] = {}  # our versions, oldest first
         self._theirs: dict[int, Shared] = {}  # the leader's, those not settled
-        self._uses: dict[int, dict[int, _Use]] = {}  # s -> f -> what we applied
+        self._uses: dict[int, dict[int, Amount]] = {}  # s -> f -> what we applied
         self._named: dict[int, Pair] = {}  # s -> the pair that the leader applied; not yet settled here
         self._refused: set[int] = set()
         self._settled: set[int] = set()  # at or after `_final`, out of order
@@ -136,7 +133,7 @@ class Follower:
 
     def used(self, pair: Pair, theirs: Shared, mine: Shared) -> None:
         """We applied `pair` (its `mine` is our version f, its `theirs` the leader's s)."""
-        self._uses.setdefault(pair.theirs, {})[pair.mine] = _Use(pair.weight, theirs, mine)
+        self._uses.setdefault(pair.theirs, {})[pair.mine] = Amount(pair.weight, theirs, mine)
 
     def statement(self) -> Settlement:
         return Settlement(final=self._final, refused=tuple(sorted(self._refused)))
@@ -183,7 +180,7 @@ class Follower:
             own = None if again else uses.pop(pair.theirs, None)
             theirs, mine = self._theirs.get(s), self._mine.get(pair.theirs)
             if own is not None and own.weight != pair.weight:
-                yield Amount(pair.weight - own.weight, own.theirs, own.mine)
+                yield own.times(pair.weight - own.weight)
             elif own is None and pair.theirs not in self._over:
                 if again or theirs is None or mine is None:
                     self._refused.add(s)
@@ -191,7 +188,7 @@ class Follower:
                     yield Amount(pair.weight, theirs, mine)
             self._matched.add(pair.theirs)
         for use in uses.values():
-            yield Amount(-use.weight, use.theirs, use.mine)
+            yield use.times(-use.weight)
 
     def _close(self, s: int) -> None:
         pair = self._named.pop(s, None)
