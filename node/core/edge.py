@@ -38,6 +38,11 @@ def check_of(shared: Shared) -> bytes:
     return digest.digest()
 
 
+def digest(shared: Shared) -> str:
+    """Hex of `check_of`: how a journal names a state."""
+    return check_of(shared).hex()
+
+
 def plain_channels(shared: Shared) -> tuple[Channel, ...]:
     """All of `shared` in float32."""
     return tuple(Channel(name, "float32", x.numel(), plain.encode(x)) for name, x in shared.items())

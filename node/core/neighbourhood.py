@@ -13,7 +13,7 @@ import torch
 
 from node.codec.float32 import float32
 from node.core import hello as greeting
-from node.core.edge import Edge, check_of
+from node.core.edge import Edge
 from node.core.events import Close, Effect, Noted, Send
 from node.core.mailbox import Key, Mailbox, Version
 from node.core.members import NOT_SAID, Liveness, Members
@@ -61,9 +61,8 @@ class Neighbourhood:
         self.faults: Counter[str] = Counter()  # refused by kind of fault, and rounds that went without a neighbour
         self.joins = config.joins
         own = config.peer
-        known = {p for j in config.joins if own in (j.node, *j.neighbours) for p in (j.node, *j.neighbours)}
-        at_end = config.rows(config.joins)(max((j.round for j in config.joins), default=0))
-        peers = sorted((set(config.row) | (set(at_end) if known else set())) - {own})
+        newest = max((j.round for j in config.joins), default=0)
+        peers = sorted({*config.row, *config.rows(config.joins)(newest)} - {own})
         self.members = Members(peers, config.deadlines, config.first_contact, config.probing)
         self.mailbox = Mailbox(peers, config.max_staleness)
         self.rumours = Rumours(own, config.epoch)
@@ -225,8 +224,3 @@ class Neighbourhood:
 
     def answer(self, sender: PeerId, ping: Ping) -> list[Effect]:
         return [Send(sender, Ack(ping.number))]
-
-
-def digest(shared: Shared) -> str:
-    """Hex of `check_of`: how a journal names a state."""
-    return check_of(shared).hex()

@@ -25,7 +25,7 @@ import torch
 
 from node.core import keep
 from node.core.catch_up import CatchUp
-from node.core.edge import Edge, check_of, plain_channels
+from node.core.edge import Edge, check_of, digest, plain_channels
 from node.core.events import (
     Close,
     Connect,
@@ -62,7 +62,7 @@ from node.core.messages import (
     Update,
 )
 from node.core.messages import Members as MembersMessage
-from node.core.neighbourhood import JOINS, Neighbourhood, Told, digest
+from node.core.neighbourhood import JOINS, Neighbourhood, Told
 from node.core.peer_config import PeerConfig
 from node.core.settlement import add_up
 from node.errors import BadMessage, ConfigError, LocalFault, RemoteFault

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+from node.core.edge import digest
 from node.core.events import Finished, Mixed, Noted, Send
 from node.core.messages import Snapshot, Update
-from node.core.neighbourhood import digest as digest
 from node.core.peer import GossipPeer
 
 Fact: TypeAlias = tuple[str, Mapping[str, Any]]

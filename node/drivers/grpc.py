@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from node.core.edge import digest
 from node.core.events import (
     Close,
     Connect,
@@ -35,7 +36,6 @@ from node.core.events import (
     Train,
 )
 from node.core.messages import Snapshot, Update
-from node.core.neighbourhood import digest
 from node.core.peer import GossipPeer
 from node.drivers import facts
 from node.drivers.checkpoint import Checkpoint, CheckpointStore

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from node.core.edge import digest
 from node.core.events import (
     Close,
     Connect,
@@ -154,7 +155,7 @@ class Simulation:
                 self._send(name, to, message)
             case Persist(round=r, shared=shared, state=state):
                 self._disk[name] = Saved(r, shared, state)
-                self.journal(name, "commit", {"round": r, "digest": facts.digest(shared)})
+                self.journal(name, "commit", {"round": r, "digest": digest(shared)})
                 self._at(0.0, name, Persisted(r))
             case Mixed():
                 self.log.append((self.now, name, effect))
