@@ -1,4 +1,4 @@
-"""The connection over which anyone asks a node something (its status, to be let in). Edges have streams of their own."""
+"""The connection over which anyone asks a node something (its status, to be let in). Edges have their own streams."""
 
 from __future__ import annotations
 
