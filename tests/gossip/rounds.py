@@ -164,6 +164,11 @@ class Rounds(Lockstep):
         return np.stack([np.asarray(self.shared[p][channel]) for p in self.graph.nodes])
 
 
+def start_of(n: int, seed: int = 1) -> np.ndarray:
+    """(n, 5), standard normal."""
+    return np.random.default_rng(seed).normal(size=(n, 5))
+
+
 def off(x: np.ndarray, optimum: np.ndarray) -> float:
     """The largest distance of any peer to the optimum."""
     return float(np.linalg.norm(x - optimum, axis=1).max())

@@ -16,14 +16,11 @@ from tests.gossip.rounds import (
     quadratics,
     random_matching,
     ring,
+    start_of,
 )
 from tests.reference.exact_diffusion_by_matrix import d2_by_matrix, exact_diffusion_by_matrix
 
 TWINS = {True: exact_diffusion_by_matrix, False: d2_by_matrix}
-
-
-def start_of(n: int, seed: int = 1) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=(n, 5))
 
 
 def corrections(run: Rounds) -> np.ndarray:
@@ -55,15 +52,6 @@ def test_it_reaches_the_exact_optimum_where_dpsgd_keeps_a_bias(lazy):
     ends = [Rounds(rule, start_of(7), ring(7)).after(300, problem.train) for rule in (exact_diffusion(lazy), dpsgd())]
     assert off(ends[0], problem.optimum) < 1e-6
     assert off(ends[1], problem.optimum) > 0.1
-
-
-def test_with_several_local_steps_it_ends_where_the_mean_update_is_zero():
-    problem = quadratics(8, steps=2)
-    end = Rounds(exact_diffusion(), start_of(8), ring(8)).after(300, problem.train)
-    assert np.abs(problem.update(end).mean(0)).max() < 1e-6
-    assert 1e-4 < off(end, problem.optimum) < 0.05  # the drift within a round
-    alike = quadratics(8, steps=2, alike=True)  # the same curvature everywhere: no drift
-    assert off(Rounds(exact_diffusion(), start_of(8), ring(8)).after(300, alike.train), alike.optimum) < 1e-6
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -17,14 +17,11 @@ from tests.gossip.rounds import (
     quadratics,
     random_matching,
     ring,
+    start_of,
 )
 from tests.reference.quasi_global_by_matrix import quasi_global_by_matrix
 
 SCHEDULES = {"ring": ring(8), "one-peer exponential": one_peer_exponential(8), "random matching": random_matching(8, 3)}
-
-
-def start_of(n: int, seed: int = 1) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=(n, 5))
 
 
 def test_two_rounds_of_one_peer_worked_by_hand():

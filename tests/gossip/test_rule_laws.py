@@ -10,7 +10,7 @@ from node.gossip.choco import choco
 from node.gossip.exact_diffusion import exact_diffusion
 from node.gossip.gradient_tracking import gradient_tracking
 from node.gossip.quasi_global import quasi_global
-from tests.gossip.rounds import Rounds, one_peer_exponential, random_matching, ring
+from tests.gossip.rounds import Rounds, off, one_peer_exponential, quadratics, random_matching, ring, start_of
 
 RULES = {
     "choco": lambda: choco(0.5),
@@ -101,3 +101,13 @@ def test_what_settlement_moved_is_no_update(name):
     after = {"theta": run.shared["p00"]["theta"] + 1.0}
     state = run.rule.settled(run.states["p00"], run.shared["p00"], after)
     assert torch.equal(state.start, after["theta"])
+
+
+@pytest.mark.parametrize("rule", [gradient_tracking, exact_diffusion])
+def test_with_several_local_steps_it_ends_where_the_mean_update_is_zero(rule):
+    problem = quadratics(8, steps=2)
+    end = Rounds(rule(), start_of(8), ring(8)).after(300, problem.train)
+    assert np.abs(problem.update(end).mean(0)).max() < 1e-6
+    assert 1e-4 < off(end, problem.optimum) < 0.05  # the drift within a round
+    alike = quadratics(8, steps=2, alike=True)  # the same curvature everywhere: no drift
+    assert off(Rounds(rule(), start_of(8), ring(8)).after(300, alike.train), alike.optimum) < 1e-6
