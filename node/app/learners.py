@@ -90,11 +90,11 @@ def _train(one: Prepared, rounds: int, step: Callable[[float], None]) -> Vector:
     for round in range(rounds):
         shared, stats = one.trainer.train(round, shared)
         step(stats["loss"])
-    return shared["theta"]
+    return one.trainer.whole(shared)
 
 
 def _accuracy(one: Prepared, theta: Vector) -> float:
-    return one.trainer.evaluate({"theta": theta})["accuracy"]
+    return one.trainer.evaluate(theta)["accuracy"]
 
 
 class _Progress:

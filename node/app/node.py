@@ -204,12 +204,13 @@ class Node:
 
     def _leave_result(self, learner: Prepared, shared: Shared, protocol: GossipPeer, driver: GrpcNode) -> None:
         """Evaluate, save the adapter with its card, and write result.json."""
-        measured = learner.trainer.evaluate(shared)
-        learner.adapter.save(self.folder.adapter, shared["theta"])
+        theta = learner.trainer.whole(shared)
+        measured = learner.trainer.evaluate(theta)
+        learner.adapter.save(self.folder.adapter, theta)
         card = model_card(self._facts(learner, protocol, measured.get("accuracy")), str(self.folder.adapter.name))
         (self.folder.adapter / "README.md").write_text(card, encoding="utf-8")
         sequence_len = self.warm.settings.train.sequence_len
-        said = predict(learner.adapter, shared["theta"], self.sentences, sequence_len) if self.sentences else []
+        said = predict(learner.adapter, theta, self.sentences, sequence_len) if self.sentences else []
         config = self.warm.config
         document = {
             "node": self.peer,

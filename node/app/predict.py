@@ -26,7 +26,7 @@ def predict(adapter: Adapter, theta: Vector, texts: Sequence[str], sequence_len:
     """The labels of each text with their probabilities.
 
     Args:
-        theta: (d,) the adapter's parameters.
+        theta: (whole.d,) the adapter's parameters.
         sequence_len: tokens; longer texts are cut.
     """
     labels = adapter.base.labels
@@ -48,7 +48,7 @@ def say(config: NodeConfig, folder: Path, text: str, peer: str) -> dict[str, Any
         ConfigError: the base model or the adapter cannot be opened.
     """
     settings = learn_settings(config)
-    adapter = attach(open_model(settings, peer), settings.lora, settings.seed)
+    adapter = attach(open_model(settings, peer), settings.lora, settings.seed, settings.share)
     theta = adapter.load(folder)
     if settings.labelled:
         return {"labels": predict(adapter, theta, [text], settings.train.sequence_len)[0]}

@@ -9,6 +9,9 @@ A delayed gradient: under label skew a node's fresh gradient pulls towards its o
 moves along the moments in hand (what the neighbourhood agreed on) and then folds the own gradient into them, so that it
 moves theta only after the next mixing. Spread at mid-run fell 3 to 4 times, and twice the learning rate became usable.
 
+Blocks: where only a part of theta is stepped in a round (factors A and B in turn), the moments and the bias corrections
+of the rest must not age, so each block has corrections of its own.
+
 References:
     Loshchilov, Hutter 2019, arXiv:1711.05101. Difference: the bias corrections are carried as recurrences,
     1 - beta^(t+1) = (1 - beta) + beta (1 - beta^t), which need no t and lose no digits.
@@ -19,8 +22,9 @@ References:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -40,22 +44,65 @@ class AdamWSettings:
     delayed: bool = False  # move first, learn the gradient afterwards; the very first step does both
 
 
-def no_moments(d: int) -> dict[str, Tensor]:
-    """The channels before the first step: m (d,), s (d,), scalars (2,), all zero."""
-    return {"m": torch.zeros(d), "s": torch.zeros(d), "scalars": torch.zeros(2)}
+class Block(NamedTuple):
+    """A range of theta with bias corrections of its own; several may have one name."""
+
+    name: str
+    start: int
+    stop: int
+
+
+def no_moments(d: int, blocks: int = 1) -> dict[str, Tensor]:
+    """The channels before the first step: m (d,), s (d,), scalars (2 * blocks,), all zero."""
+    return {"m": torch.zeros(d), "s": torch.zeros(d), "scalars": torch.zeros(2 * blocks)}
 
 
 class AdamW:
     """One optimizer between two mixings: made from the channels of the round, stepped, read back."""
 
-    def __init__(self, settings: AdamWSettings, moments: Mapping[str, Tensor]) -> None:
-        self._settings = settings
+    def __init__(
+        self, settings: AdamWSettings, moments: Mapping[str, Tensor], blocks: Sequence[Block] | None = None
+    ) -> None:
+        """`blocks` cover theta without a gap, in the order of "scalars"; None: one over all."""
         self._m = moments["m"].clone()
         self._v = moments["s"].clamp(min=0.0).square()
-        self._c1, self._c2 = (float(c) for c in moments["scalars"])
+        self._blocks = (Block("all", 0, len(self._v)),) if blocks is None else tuple(blocks)
+        scalars = [float(c) for c in moments["scalars"]]
+        self._parts = [
+            _Part(settings, self._m[b.start : b.stop], self._v[b.start : b.stop], *scalars[2 * i : 2 * i + 2])
+            for i, b in enumerate(self._blocks)
+        ]
 
-    def step(self, theta: Tensor, grad: Tensor, rate: float = 1.0) -> None:
-        """Move theta (d,) in place along grad (d,); `rate` scales the learning rate (a schedule)."""
+    def step(self, theta: Tensor, grad: Tensor, rate: float = 1.0, active: Collection[str] | None = None) -> None:
+        """Move theta (d,) in place along grad (d,).
+
+        Args:
+            rate: what the learning rate is multiplied with (a schedule).
+            active: names of the blocks that are stepped; the others stay as they are. None: all.
+        """
+        for block, part in zip(self._blocks, self._parts, strict=True):
+            if active is None or block.name in active:
+                part.step(theta[block.start : block.stop], grad[block.start : block.stop], rate)
+
+    def channels(self) -> dict[str, Tensor]:
+        """m (d,), s = sqrt(v) (d,), scalars (2 * blocks,): 1 - beta1^t, sqrt(1 - beta2^t) of each; fresh tensors."""
+        scalars = [c for part in self._parts for c in part.corrections]
+        return {"m": self._m.clone(), "s": self._v.sqrt(), "scalars": torch.tensor(scalars)}
+
+
+class _Part:
+    """AdamW on one block; m and v are views that it changes in place."""
+
+    def __init__(self, settings: AdamWSettings, m: Tensor, v: Tensor, c1: float, c2: float) -> None:
+        self._settings = settings
+        self._m, self._v = m, v
+        self._c1, self._c2 = c1, c2
+
+    @property
+    def corrections(self) -> tuple[float, float]:
+        return self._c1, self._c2
+
+    def step(self, theta: Tensor, grad: Tensor, rate: float) -> None:
         if self._settings.delayed and self._c1 > 0.0:
             self._move(theta, rate)
             self._learn(grad)
@@ -76,7 +123,3 @@ class AdamW:
         if s.weight_decay:
             theta.mul_(1.0 - lr * s.weight_decay)
         theta.addcdiv_(self._m, self._v.sqrt().div_(self._c2).add_(s.eps), value=-lr / self._c1)
-
-    def channels(self) -> dict[str, Tensor]:
-        """m (d,), s = sqrt(v) (d,), scalars (2,) = [1 - beta1^t, sqrt(1 - beta2^t)]; fresh tensors."""
-        return {"m": self._m.clone(), "s": self._v.sqrt(), "scalars": torch.tensor([self._c1, self._c2])}

@@ -1,9 +1,9 @@
 """A LoRA adapter on a base model, bound to one flat vector: theta (d,) and its gradient (d,).
 
-Decides which parameters are shared and what they start from. Every trainable parameter is a view into `theta`, so
-loading a mixed vector is one copy and the optimizer runs over one tensor. Values at the start come from a stream
-keyed by name and seed (common A initialisation: the mean of products differs from the product of means only by the
-spread).
+Decides what is trained, which of it is shared, and what it starts from. Every trainable parameter is a view into
+`theta`, the shared ones first, so loading a mixed vector is one copy and the optimizer runs over one tensor. Values at
+the start come from a stream keyed by name and seed (common A initialisation: the mean of products differs from the
+product of means only by the spread).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import hashlib
 import json
 import threading
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from node.learn.base import Base, fresh_value
 from node.learn.libraries import peft
 from node.learn.prefix import Prefix
 from node.learn.schema import Schema
+from node.learn.sharing import ALL, selected
 
 PREFIX = "base_model.model."  # how peft names parameters in its files
 WEIGHTS = "adapter_model.safetensors"
@@ -41,55 +43,94 @@ class LoraSettings:
     target_modules: tuple[str, ...] | None = None  # e.g. ("query", "value")
     layers: tuple[int, ...] | None = None  # adapters on these layers only (peft: layers_to_transform)
     modules_to_save: tuple[str, ...] = ()  # trained whole, beside the head that peft adds by itself
+    freeze: tuple[str, ...] = ()  # patterns of what stays at its common start value, e.g. ("lora_A",): FFA-LoRA
 
 
 class Adapter:
-    """The adapted model of one process, its schema, and the flat vectors that its parameters live in."""
+    """The adapted model of one process, its schemas, and the flat vectors that its parameters live in.
 
-    def __init__(self, base: Base, settings: LoraSettings, model: Any, parameters: dict[str, nn.Parameter], seed: int):
+    `whole` orders all that is trained: shared entries first (sorted by name), then private ones (sorted). `schema`
+    holds the shared ones alone, at the same offsets; its length is d.
+    """
+
+    def __init__(
+        self,
+        base: Base,
+        settings: LoraSettings,
+        model: Any,
+        parameters: dict[str, nn.Parameter],
+        seed: int,
+        share: Sequence[str] = ALL,
+    ):
+        """`parameters`: all that may be trained, by name; `settings.freeze` takes some out.
+
+        Raises:
+            ConfigError: a pattern of `share` or `settings.freeze` matches nothing, or nothing is left.
+        """
         self.base = base
         self.settings = settings
         self.peft_model = model
         self.model: Any = model.base_model.model  # the transformers model with LoRA layers inside: what we call
         if base.bf16:
             self.model.forward = torch.autocast("cpu", torch.bfloat16)(self.model.forward)
-        self.schema = Schema.of({name: p.shape for name, p in parameters.items()})
-        self.theta = torch.empty(self.schema.d)
-        self.grad = torch.zeros(self.schema.d)
+        std = float(getattr(self.model.config, "initializer_range", 0.02))
+        self.frozen = _freeze(parameters, settings.freeze)  # name -> parameter: of the adapter, but not trained
+        for name, p in self.frozen.items():
+            p.data = _initial(base, name, p.detach(), p.detach(), std, seed).clone()
+        parameters = {name: p for name, p in parameters.items() if name not in self.frozen}
+        chosen = selected("gossip.share", share, parameters)
+        if not chosen:
+            raise ConfigError(f"gossip.share: {list(share)} shares nothing; wanted one parameter or more")
+        shared, private = (
+            {n: p.shape for n, p in parameters.items() if (n in chosen) == side} for side in (True, False)
+        )
+        self.schema = Schema.of(shared)
+        self.whole = Schema.of(shared, private)
+        self.theta = torch.empty(self.whole.d)
+        self.grad = torch.zeros(self.whole.d)
         self.prefix: Prefix | None = None  # what answers from memory, where the layers allow it
         self.lock = threading.Lock()  # one user of theta at a time: training and evaluation may come from two threads
-        _bind(self.schema, parameters, self.theta, self.grad)
-        std = float(getattr(self.model.config, "initializer_range", 0.02))
-        for name, view in self.schema.views(self.theta).items():
+        _bind(self.whole, parameters, self.theta, self.grad)
+        for name, view in self.whole.views(self.theta).items():
             view.copy_(_initial(base, name, parameters[name].detach(), view.clone(), std, seed))
-        self.initial = self.theta.clone()  # (d,) x_0, the same on every node
+        self.initial = self.theta[: self.schema.d].clone()  # (d,) x_0, the same on every node
+        self.initial_private = self.theta[self.schema.d :].clone()  # (whole.d - d,)
 
     @property
     def config_digest(self) -> str:
         """sha256 hex of r, alpha, scaling and targets: equal digests, equal meaning of the vector."""
         s = self.settings
         words = [s.r, s.alpha, s.alpha / s.r, sorted(self.targets), sorted(self.schema_modules())]
+        words += [sorted(self.frozen)] if self.frozen else []
         return hashlib.sha256(json.dumps(words).encode()).hexdigest()
 
     @property
     def targets(self) -> tuple[str, ...]:
         """The modules that carry LoRA factors, by their full names."""
-        return tuple(sorted({e.name.split(".lora_")[0] for e in self.schema.entries if ".lora_" in e.name}))
+        names = (*(e.name for e in self.whole.entries), *self.frozen)
+        return tuple(sorted({name.split(".lora_")[0] for name in names if ".lora_" in name}))
 
     def schema_modules(self) -> tuple[str, ...]:
-        """The parameters that are trained whole."""
+        """The parameters that are trained whole, and shared."""
         return tuple(e.name for e in self.schema.entries if ".lora_" not in e.name)
 
     @property
     def initial_digest(self) -> str:
-        """sha256 hex of x_0's bytes (float32, little-endian)."""
-        return hashlib.sha256(self.initial.numpy().astype("<f4", copy=False).tobytes()).hexdigest()
+        """sha256 hex of x_0's bytes and of what is frozen there (float32, little-endian)."""
+        frozen = [self.frozen[name].detach().reshape(-1) for name in sorted(self.frozen)]
+        start = torch.cat([self.initial, *frozen])
+        return hashlib.sha256(start.numpy().astype("<f4", copy=False).tobytes()).hexdigest()
 
     def save(self, folder: Path, theta: Tensor) -> None:
-        """Write adapter_config.json and adapter_model.safetensors; `PeftModel.from_pretrained` reads equal bits."""
+        """Write adapter_config.json and adapter_model.safetensors; `PeftModel.from_pretrained` reads equal bits.
+
+        Args:
+            theta: (whole.d,) what is shared and the node's private part.
+        """
         folder.mkdir(parents=True, exist_ok=True)
-        tensors = {PREFIX + name: view.contiguous() for name, view in self.schema.views(theta.detach().clone()).items()}
-        save_file({name: t.clone() for name, t in tensors.items()}, folder / WEIGHTS, metadata={"format": "pt"})
+        tensors = {**self.whole.views(theta.detach()), **{name: p.detach() for name, p in self.frozen.items()}}
+        named = {PREFIX + name: t.contiguous().clone() for name, t in tensors.items()}
+        save_file(named, folder / WEIGHTS, metadata={"format": "pt"})
         config = copy.deepcopy(self.peft_model.peft_config["default"])
         config.base_model_name_or_path = self.base.hub_name
         config.inference_mode = True
@@ -97,28 +138,34 @@ class Adapter:
         config.save_pretrained(str(folder))
 
     def load(self, folder: Path) -> Tensor:
-        """The vector (d,) that a saved adapter holds.
+        """The vector (whole.d,) that a saved adapter holds.
 
         Raises:
-            ConfigError: no adapter there, or one of another shape.
+            ConfigError: no adapter there, one of another shape, or one with other values of what is frozen.
         """
         path = folder / WEIGHTS
         if not path.is_file():
             raise ConfigError(f"{path} does not exist; give a folder that holds {WEIGHTS}")
         tensors = {name.removeprefix(PREFIX): tensor for name, tensor in load_file(path).items()}
+        other = [n for n, p in self.frozen.items() if n in tensors and not torch.equal(tensors.pop(n), p.detach())]
+        if other:
+            raise ConfigError(f"{path}: {other[0]} is frozen at another value; wanted the same seed and lora.freeze")
         try:
-            return self.schema.flatten(tensors)
+            return self.whole.flatten(tensors)
         except BadMessage as error:
             raise ConfigError(
                 f"{path} is an adapter of another shape: {error}; same base, r, targets wanted"
             ) from error
 
 
-def attach(base: Base, settings: LoraSettings, seed: int) -> Adapter:
+def attach(base: Base, settings: LoraSettings, seed: int, share: Sequence[str] = ALL) -> Adapter:
     """LoRA on a copy of the base that shares its frozen weights; the base itself stays as it is.
 
+    Args:
+        share: patterns of what is shared, see `node.learn.sharing`; what they leave out is private.
+
     Raises:
-        ConfigError: the settings do not fit the architecture (targets or layers that it does not have).
+        ConfigError: the settings do not fit the architecture (targets, layers or parameters that it does not have).
     """
     shared = {id(t): t for t in (*base.model.parameters(), *base.model.buffers())}
     config = peft.LoraConfig(
@@ -140,7 +187,7 @@ def attach(base: Base, settings: LoraSettings, seed: int) -> Adapter:
         ) from error
     parameters = {_plain(name): p for name, p in model.named_parameters() if p.requires_grad}
     model.eval()  # the base's own dropout stays off; see `live_dropout`
-    adapter = Adapter(base, settings, model, parameters, seed)
+    adapter = Adapter(base, settings, model, parameters, seed, share)
     if settings.layers and not all(any(f".{n}." in t for t in adapter.targets) for n in settings.layers):
         raise ConfigError(
             f"lora.layers: {list(settings.layers)} are not all layers of {base.name!r}; "
@@ -159,6 +206,17 @@ def live_dropout(model: nn.Module, on: bool) -> None:
 def _plain(name: str) -> str:
     """A parameter's name in peft's files, without its prefix: free of the adapter's own name."""
     return name.removeprefix(PREFIX).replace(".modules_to_save.default.", ".").replace(".default.", ".")
+
+
+def _freeze(parameters: Mapping[str, nn.Parameter], patterns: Sequence[str]) -> dict[str, nn.Parameter]:
+    """The parameters that these patterns name, no longer trainable."""
+    names = selected("lora.freeze", patterns, parameters) if patterns else ()
+    if len(names) == len(parameters):
+        raise ConfigError(f"lora.freeze: {list(patterns)} leaves nothing to train")
+    frozen = {name: parameters[name] for name in sorted(names)}
+    for parameter in frozen.values():
+        parameter.requires_grad_(False)
+    return frozen
 
 
 def _bind(schema: Schema, parameters: dict[str, nn.Parameter], theta: Tensor, grad: Tensor) -> None:

@@ -35,6 +35,7 @@ class LearnSettings:
     train: TrainSettings = field(default_factory=TrainSettings)
     data: DataSettings = field(default_factory=DataSettings)
     partition: PartitionSettings = field(default_factory=PartitionSettings)
+    share: tuple[str, ...] = ("all",)  # patterns of what is shared, see `node.learn.sharing`
     moments: bool = True  # whether Adam's moments travel with theta
     seed: int = 0  # start values and order of the data
 
@@ -78,7 +79,7 @@ class Prepared:
 
     trainer: LocalTrainer
     shared: Shared  # x_0 as channels
-    adapter: Adapter  # .schema, .save(folder, theta), .load(folder)
+    adapter: Adapter  # .schema, .whole, .save(folder, theta), .load(folder)
     digests: Digests  # what the hello compares
     data_digest: str  # of the corpus before it was dealt out
     examples: int  # private ones
@@ -106,7 +107,7 @@ def open_learner(settings: LearnSettings, base: Base, peer: str = "") -> Learner
     corpus = data.load(settings.data, peer, labelled=settings.labelled, common=settings.common)
     if settings.labelled and corpus.labels != base.labels:
         raise ConfigError(f"labels: the data has {list(corpus.labels)}, the model was opened with {list(base.labels)}")
-    adapter = attach(base, settings.lora, settings.seed)
+    adapter = attach(base, settings.lora, settings.seed, settings.share)
     train = encode(base.tokenizer, corpus.train, settings.train.sequence_len)
     test = encode(base.tokenizer, corpus.test, settings.train.sequence_len) if corpus.test else None
     reason = _find_prefix(settings.train, adapter, [texts for texts in (train, test) if texts is not None])
@@ -183,7 +184,7 @@ def _find_prefix(train: TrainSettings, adapter: Adapter, texts: Sequence[Texts])
     if train.prefix_cache == "off":
         return "off: as set"
     probe = texts[0].batch(range(min(2, len(texts[0])))).to(adapter.theta.device)
-    names = [e.name for e in adapter.schema.entries]
+    names = [e.name for e in adapter.whole.entries]
     prefix, reason = find_prefix(adapter.model, names, probe, shorten=adapter.settings.dropout == 0.0)
     if prefix is not None:
         hidden = prefix.hidden(probe.ids, probe.mask)

@@ -1,7 +1,8 @@
 """What is shared, in which order: the names, shapes and dtypes of the parameters that lie in one flat vector.
 
-Decides the order (sorted names) and the offsets. Two nodes that hold equal digests mean the same number at the same
-index. Knows nothing of models: a schema is made from names and shapes, and gives views into any vector of length `d`.
+Decides the order (sorted names; of all that is trained, first what is shared) and the offsets. Two nodes that hold
+equal digests mean the same number at the same index. Knows nothing of models: a schema is made from names and shapes,
+and gives views into any vector of length `d`.
 """
 
 from __future__ import annotations
@@ -40,17 +41,17 @@ class Entry:
 
 @dataclass(frozen=True)
 class Schema:
-    """Entries in the order of their names; the sizes add up to `d`."""
+    """Entries one after the other; their sizes add up to `d`."""
 
     entries: tuple[Entry, ...]
 
     @classmethod
-    def of(cls, shapes: Mapping[str, Sequence[int]]) -> Schema:
-        """The schema of parameters with these names and shapes."""
+    def of(cls, *groups: Mapping[str, Sequence[int]]) -> Schema:
+        """The schema of parameters with these names and shapes: group after group, each in the order of its names."""
         entries: list[Entry] = []
         offset = 0
-        for name in sorted(shapes):
-            entries.append(Entry(name, tuple(shapes[name]), offset))
+        for name, shape in ((name, group[name]) for group in groups for name in sorted(group)):
+            entries.append(Entry(name, tuple(shape), offset))
             offset = entries[-1].stop
         return cls(tuple(entries))
 

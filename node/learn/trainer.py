@@ -1,8 +1,9 @@
 """Local training between two mixings: K AdamW steps from the vectors that the round starts with.
 
 Decides which examples a step sees and how far it moves. Keeps across rounds: the count of steps (which is the data
-position and the dropout seed in one: both are functions of it) and, where moments are not shared, the moments. Does
-not know peers. A round that is interrupted leaves no trace: state changes at its end, at once.
+position and the dropout seed in one: both are functions of it) and what does not travel: the private part of theta
+with its moments, and all moments where none are shared. Does not know peers. A round that is interrupted leaves no
+trace: state changes at its end, at once.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from torch import Tensor
 
 from node.errors import ConfigError
 from node.learn import draw
-from node.learn.adamw import CHANNELS, AdamW, AdamWSettings, no_moments
+from node.learn.adamw import AdamW, AdamWSettings, no_moments
 from node.learn.adapter import live_dropout
+from node.learn.blocks import active, blocks_of
 from node.learn.passes import Reader
-from node.types import Shared
+from node.types import Shared, Vector
 
 PrefixCache: TypeAlias = Literal["auto", "on", "off"]
 Schedule: TypeAlias = Literal["constant", "linear"]
@@ -47,6 +49,7 @@ class TrainSettings:
     schedule: Schedule = "linear"  # linear: the rate falls to 0 at the last round
     rounds: int = 120  # of the run: where a linear schedule ends
     warmup: float = 0.2  # share of the rounds over which the learning rate grows to its full value
+    alternate: int = 0  # rounds that only B, then only A, are stepped; 0: both in every round
     bf16: bool = False
     prefix_cache: PrefixCache = "auto"
     prefix_cache_limit: int = 1 << 30  # bytes
@@ -93,8 +96,14 @@ class LocalTrainer:
         self._test = test
         self._settings = settings
         self._purpose = (seed, stream)
-        self._shares_moments = moments
-        self._private = no_moments(reader.adapter.schema.d)
+        adapter = reader.adapter
+        self._blocks = blocks_of(adapter.whole, adapter.schema.d, settings.alternate > 0)
+        mixed = sum(block.start < adapter.schema.d for block in self._blocks)
+        entries = {"theta": adapter.schema.d, "m": adapter.schema.d, "s": adapter.schema.d, "scalars": 2 * mixed}
+        # Of each channel of a whole vector, how many entries travel; the private ones follow them.
+        self._travels = entries if moments else {"theta": adapter.schema.d, "m": 0, "s": 0, "scalars": 0}
+        start = {"theta": torch.cat([adapter.initial, adapter.initial_private])}
+        self._shared, self._private = self._split(start | no_moments(adapter.whole.d, len(self._blocks)))
         self._steps = 0  # of all rounds so far
         self._order: tuple[int, NDArray[np.int64]] | None = None  # (epoch, permutation) in use
         self._stopped = threading.Event()
@@ -104,10 +113,12 @@ class LocalTrainer:
         return len(self._own)
 
     def initial(self) -> Shared:
-        """x_0 as channels: theta (d,), and with shared moments m, s (d,) and scalars (2,)."""
-        adapter = self._reader.adapter
-        zero = no_moments(adapter.schema.d) if self._shares_moments else {}
-        return {"theta": adapter.initial.clone(), **zero}
+        """x_0 as channels: theta (d,), and with shared moments m, s (d,) and scalars (2 a shared block)."""
+        return {name: t.clone() for name, t in self._shared.items()}
+
+    def whole(self, shared: Shared) -> Vector:
+        """(whole.d,): the shared theta and, after it, this node's private part."""
+        return torch.cat([shared["theta"], self._private["theta"]])
 
     def train(self, round: int, shared: Shared) -> tuple[Shared, Mapping[str, float]]:
         """K steps from `shared`, which stays as it is.
@@ -118,24 +129,23 @@ class LocalTrainer:
         adapter = self._reader.adapter
         with adapter.lock:
             stats = self._accuracy_at(round, shared)
-            optimizer = AdamW(self._settings.optimizer(), shared if self._shares_moments else self._private)
-            adapter.theta.copy_(shared["theta"])
+            whole = self._joined(shared)
+            optimizer = AdamW(self._settings.optimizer(), whole, self._blocks)
+            adapter.theta.copy_(whole["theta"])
             losses = [self._step(optimizer, self._steps + k, round) for k in range(self._settings.local_steps)]
-            theta, moments = adapter.theta.clone(), optimizer.channels()
+            trained = {"theta": adapter.theta.clone(), **optimizer.channels()}
         self._steps += self._settings.local_steps
         stats |= {"loss": sum(losses) / len(losses), "examples": float(len(losses) * self._settings.micro_batch_size)}
-        if self._shares_moments:
-            return {"theta": theta, **moments}, stats
-        self._private = moments
-        return {"theta": theta}, stats
+        trained, self._private = self._split(trained)
+        return trained, stats
 
-    def evaluate(self, shared: Shared, examples: int | None = None) -> dict[str, float]:
-        """{"accuracy", "loss"} on the common test set (its first `examples`); {} where there is none."""
+    def evaluate(self, theta: Vector, examples: int | None = None) -> dict[str, float]:
+        """{"accuracy", "loss"} of a whole vector on the test set (its first `examples`); {} where there is none."""
         if self._test is None:
             return {}
         adapter = self._reader.adapter
         with adapter.lock:
-            return self._measured(shared["theta"], examples)
+            return self._measured(theta, examples)
 
     def stop(self) -> None:
         """Make the running and every later `train` or `evaluate` raise Interrupted. Safe from any thread."""
@@ -143,14 +153,21 @@ class LocalTrainer:
 
     def state(self) -> dict[str, Any]:
         """What the next round depends on besides `shared`: JSON-able values and tensors."""
-        private = {} if self._shares_moments else {name: t.clone() for name, t in self._private.items()}
-        return {"steps": self._steps, **private}
+        return {"steps": self._steps, **{name: t.clone() for name, t in self._private.items() if t.numel()}}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Go on from a state of this trainer: the same bits as an unbroken run."""
         self._steps = int(state["steps"])
-        if not self._shares_moments:
-            self._private = {name: state[name].clone() for name in CHANNELS}
+        self._private = {name: state[name].clone() if t.numel() else t for name, t in self._private.items()}
+
+    def _split(self, whole: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The channels that travel, and what of each stays here (maybe nothing)."""
+        cuts = [(name, t, self._travels[name]) for name, t in whole.items()]
+        return {name: t[:cut].clone() for name, t, cut in cuts if cut}, {name: t[cut:].clone() for name, t, cut in cuts}
+
+    def _joined(self, shared: Shared) -> dict[str, Tensor]:
+        """The inverse of `_split`."""
+        return {name: torch.cat([shared[name], t]) if name in shared else t for name, t in self._private.items()}
 
     def indices(self, step: int) -> list[int]:
         """The texts that step sees: consecutive places in a row of seeded permutations of our own examples."""
@@ -171,7 +188,7 @@ class LocalTrainer:
             loss = self._reader.loss(self.indices(step))
         self._check()
         loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step(adapter.theta, adapter.grad, self._settings.rate(round))
+        optimizer.step(adapter.theta, adapter.grad, self._settings.rate(round), active(round, self._settings.alternate))
         return float(loss.detach())
 
     def _dropout(self, step: int) -> _Dropout:
@@ -181,7 +198,7 @@ class LocalTrainer:
         every = self._settings.eval_every
         if self._test is None or not every or round % every:
             return {}
-        return {"accuracy": self._measured(shared["theta"], self._settings.eval_examples)["accuracy"]}
+        return {"accuracy": self._measured(self.whole(shared), self._settings.eval_examples)["accuracy"]}
 
     def _measured(self, theta: Tensor, examples: int | None) -> dict[str, float]:
         assert self._test is not None

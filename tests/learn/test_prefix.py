@@ -32,7 +32,9 @@ def test_the_cached_path_agrees_with_the_plain_one(kind: str, dropout: float, re
     moved = (b["theta"] - plain.shared["theta"]).norm()
     # Adam divides by sqrt(v), so rounding of a gradient near zero is blown up; 1e-3 of the way moved is still rounding
     assert (a["theta"] - b["theta"]).norm() < 1e-3 * moved
-    assert cached.trainer.evaluate(a)["loss"] == pytest.approx(plain.trainer.evaluate(b)["loss"], rel=1e-4)
+    assert cached.trainer.evaluate(a["theta"])["loss"] == pytest.approx(
+        plain.trainer.evaluate(b["theta"])["loss"], rel=1e-4
+    )
 
 
 def test_the_layers_below_really_answer_from_memory(settings: LearnSettings) -> None:

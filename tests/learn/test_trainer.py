@@ -24,9 +24,9 @@ def _same(a: Shared, b: Shared) -> bool:
 
 def test_training_lowers_the_loss_and_learns(settings: LearnSettings) -> None:
     node = _node(settings)
-    start = node.trainer.evaluate(node.shared)
+    start = node.trainer.evaluate(node.trainer.whole(node.shared))
 
-    end = node.trainer.evaluate(run(node, 60))
+    end = node.trainer.evaluate(node.trainer.whole(run(node, 60)))
 
     assert end["loss"] < start["loss"] - 0.1
     assert set(end) == {"accuracy", "loss"}
@@ -35,9 +35,9 @@ def test_training_lowers_the_loss_and_learns(settings: LearnSettings) -> None:
 def test_a_causal_language_model_learns_its_blocks(causal: LearnSettings) -> None:
     node = _node(causal)
 
-    end = node.trainer.evaluate(run(node, 40))
+    end = node.trainer.evaluate(node.trainer.whole(run(node, 40)))
 
-    assert end["loss"] < node.trainer.evaluate(node.shared)["loss"] - 0.01
+    assert end["loss"] < node.trainer.evaluate(node.trainer.whole(node.shared))["loss"] - 0.01
     assert node.classes == ()
 
 
@@ -49,7 +49,10 @@ def test_a_base_in_half_precision_trains_an_adapter_in_full(settings: LearnSetti
     assert node.prefix.startswith("on: ")
     assert node.adapter.model.bert.embeddings.word_embeddings.weight.dtype == torch.bfloat16
     assert end["theta"].dtype == torch.float32
-    assert node.trainer.evaluate(end)["loss"] < node.trainer.evaluate(node.shared)["loss"] - 0.1
+    assert (
+        node.trainer.evaluate(node.trainer.whole(end))["loss"]
+        < node.trainer.evaluate(node.trainer.whole(node.shared))["loss"] - 0.1
+    )
     assert node.digests["base_model"] == _node(settings).digests["base_model"]
 
 
@@ -138,7 +141,7 @@ def test_accuracy_is_told_in_the_rounds_that_evaluate(settings: LearnSettings) -
     told = []
     shared = node.shared
     for round in range(4):
-        expected = node.trainer.evaluate(shared)["accuracy"]
+        expected = node.trainer.evaluate(node.trainer.whole(shared))["accuracy"]
         shared, stats = node.trainer.train(round, shared)
         told.append(stats.get("accuracy") == expected)
 
