@@ -42,6 +42,7 @@ __all__ = [
     "labels_of",
     "load_node_config",
     "load_topology",
+    "own_labels",
     "read_yaml",
     "resolve",
     "set_values",
@@ -133,15 +134,27 @@ def set_values(config: NodeConfig, values: Mapping[str, str], source: str = "--s
     return check_config(data, source)
 
 
-def labels_of(config: NodeConfig) -> tuple[str, ...] | None:
-    """The ordered labels that the settings give or name a file of; None: the data set has a list of its own."""
+def labels_of(config: NodeConfig, peer: str | None = None) -> tuple[str, ...] | None:
+    """The ordered labels that the settings give or name a file of; None: the data set has a list of its own.
+
+    Args:
+        peer: the node's id, for `{id}` in the path; None: where all nodes have the same labels.
+    """
     if not isinstance(config.labels, str):
         return config.labels
-    lines = [line.strip() for line in read_text(config.labels).splitlines()]
+    if peer is None and own_labels(config):
+        raise ConfigError(f"labels: {config.labels} is another file on each node; wanted one list of labels here")
+    path = config.labels if peer is None else config.labels.replace("{id}", peer)
+    lines = [line.strip() for line in read_text(path).splitlines()]
     try:
         return distinct([line for line in lines if line])
     except ValueError as error:
-        raise ConfigError(f"{config.labels}: {error}") from None
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def own_labels(config: NodeConfig) -> bool:
+    """Whether each node has a label list of its own."""
+    return isinstance(config.labels, str) and "{id}" in config.labels
 
 
 def config_text(config: NodeConfig, comments: bool = False) -> str:

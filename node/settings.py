@@ -57,6 +57,7 @@ def _some(items: tuple[Any, ...]) -> tuple[Any, ...]:
 Labels: TypeAlias = Annotated[tuple[str, ...] | str | None, BeforeValidator(_labels)]
 Targets: TypeAlias = Annotated[tuple[str, ...] | Literal["all-linear"] | None, BeforeValidator(_targets)]
 Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=4096)]
+Patterns: TypeAlias = Annotated[tuple[Name, ...], Field(strict=False), AfterValidator(_some)]
 Layers: TypeAlias = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False), AfterValidator(_some)]
 Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400)]
 Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**32)]
@@ -116,6 +117,11 @@ class LoraConfig(Settings):
     )
     modules_to_save: Annotated[tuple[Name, ...], Field(strict=False)] = Field(
         default=(), description="trained whole, beside the head: e.g. [pooler]"
+    )
+    freeze: Annotated[tuple[Name, ...], Field(strict=False)] = Field(
+        default=(),
+        description="what of the adapter is not trained but stays at its common start: patterns as in gossip.share; "
+        "[lora_A] is FFA-LoRA",
     )
 
 
@@ -195,8 +201,10 @@ class GossipConfig(Settings):
     moments: bool = Field(
         default=True, description="mix AdamW's moments, too: under label skew worth 6 to 15 points on a ring of 4"
     )
-    share: Annotated[tuple[Literal["all"], ...], Field(strict=False), AfterValidator(_some)] = Field(
-        default=("all",), description="what is sent: [all] trainable parameters"
+    share: Patterns = Field(
+        default=("all",),
+        description="what is sent of what is trained: all, or names, words of names or globs, such as [lora_A] "
+        '(FedSA-LoRA) or [all, "!classifier"] (private head); the rest stays with its node',
     )
     max_staleness: int = Field(default=10, ge=0, le=10**6, description="rounds; older messages are not mixed")
     first_contact: Seconds = Field(default=60.0, description="seconds that the first exchange waits for a neighbour")
@@ -245,7 +253,9 @@ class NodeConfig(Settings):
         default=0.2, ge=0, lt=1, description="of the texts, by a hash of each; used where test_datasets is empty"
     )
     labels: Labels = Field(
-        default=None, description="ordered list, or a file with one a line; null: the data set has a list of its own"
+        default=None,
+        description="ordered list, or a file with one a line; null: the data set has a list of its own; {id} in the "
+        "path: each node has its own labels, which wants a private head (gossip.share)",
     )
     output_dir: Name = Field(
         default="runs/default", description="a folder a node is made in it; seen from where you are"

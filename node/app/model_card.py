@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 MOST_NAMED = 8  # neighbours
+TEST_SETS = {"common": "the common test set", "own": "the node's own test set"}
 CARD = """\
 ---
 library_name: peft
@@ -63,10 +64,11 @@ class CardFacts:
     neighbours: Sequence[str]
     mixing: str
     schedule: str  # as in the topology file; empty: the graph stands still
-    parameters: int  # d
+    parameters: Mapping[str, int]  # shared, private and frozen ones
     examples: int  # private ones of this node
     classes: int  # labels among them
     accuracy: float | None
+    tested_on: str = "common"  # or "own": whose test set
 
 
 def model_card(facts: CardFacts, folder: str = "adapter") -> str:
@@ -79,14 +81,20 @@ def model_card(facts: CardFacts, folder: str = "adapter") -> str:
         f"Trained on {facts.examples} private examples, which never left the node, and averaged over {facts.rounds} "
         f"rounds with {_named(facts.neighbours)} of a graph of {facts.nodes} nodes. "
         f"No server took part."
+        + (
+            " The private parameters were trained here alone, and never left the node."
+            * bool(facts.parameters.get("private"))
+        )
     )
     rows = {
         "mixing": facts.mixing,
         **({"schedule": facts.schedule} if facts.schedule else {}),
-        "shared parameters": f"{facts.parameters:,}",
+        **{f"{kind} parameters": f"{count:,}" for kind, count in facts.parameters.items() if count},
         "private examples": f"{facts.examples:,}"
         + (f" of {facts.classes} of {len(facts.labels)} labels" if facts.labels else ""),
-        "accuracy on the common test set": "not measured" if facts.accuracy is None else f"{facts.accuracy:.3f}",
+        f"accuracy on {TEST_SETS[facts.tested_on]}": "not measured"
+        if facts.accuracy is None
+        else f"{facts.accuracy:.3f}",
     }
     template = CLASSIFIER if facts.labels else LANGUAGE_MODEL
     code = template.format(base=facts.base, labels=list(facts.labels), folder=folder)

@@ -74,7 +74,7 @@ class Node:
         place: Place | None = None,
         slow: Slow = Slow(),  # noqa: B008  # frozen
     ) -> None:
-        self.peer, self.warm, self.folder, self.sentences = peer, warm, run.node(peer), tuple(sentences)
+        self.peer, self.warm, self.folder, self.sentences = peer, warm.of(peer), run.node(peer), tuple(sentences)
         self.store, self.fresh = CheckpointStore(self.folder.checkpoint), fresh
         self.place, self.slow = place, slow
 
@@ -116,10 +116,10 @@ class Node:
             warm.settings, warm.base, peer=self.peer, index=place, nodes=nodes, learner=warm.learner
         )
         LOG.info(
-            "%s: %d private examples, d = %d, prefix cache %s",
+            "%s: %d private examples, %s parameters, prefix cache %s",
             self.peer,
             learner.examples,
-            learner.adapter.schema.d,
+            ", ".join(f"{count} {kind}" for kind, count in learner.parameters.items() if count),
             learner.prefix,
         )
         return learner
@@ -217,6 +217,8 @@ class Node:
             "rounds": protocol.round,
             "accuracy": measured.get("accuracy"),
             "loss": measured.get("loss"),
+            "tested_on": learner.tested_on if measured else None,
+            "parameters": learner.parameters,
             "bytes_sent": driver.bytes_sent,
             "bytes_received": driver.bytes_received,
             "ideal_bytes": self._ideal_bytes(protocol),
@@ -249,7 +251,8 @@ class Node:
             neighbours=graph.neighbours(self.peer),
             schedule="" if graph.schedule is None else written(graph.schedule),
             mixing=f"{config.gossip.mixing}{', moments too' if config.gossip.moments else ''}",
-            parameters=learner.adapter.schema.d,
+            parameters=learner.parameters,
+            tested_on=learner.tested_on,
             examples=learner.examples,
             classes=sum(count > 0 for count in learner.classes),
             accuracy=accuracy,

@@ -15,7 +15,7 @@ from node.learn.passes import Reader
 from node.learn.prepare import open_model
 from node.learn.texts import encode
 from node.settings import NodeConfig
-from node.types import Vector
+from node.types import PeerId, Vector
 
 NEW_TOKENS = 40  # that a causal language model adds
 
@@ -41,13 +41,13 @@ def _verdict(labels: Sequence[str], probabilities: Sequence[float]) -> Verdict:
     return dict(sorted(zip(labels, probabilities, strict=True), key=lambda pair: -pair[1]))
 
 
-def say(config: NodeConfig, folder: Path, text: str, peer: str) -> dict[str, Any]:
+def say(config: NodeConfig, folder: Path, text: str, peer: PeerId) -> dict[str, Any]:
     """What the adapter in `folder` makes of a text: {"labels": verdict}, or {"continuation": text} of a causal LM.
 
     Raises:
         ConfigError: the base model or the adapter cannot be opened.
     """
-    settings = learn_settings(config)
+    settings = learn_settings(config, peer)
     adapter = attach(open_model(settings, peer), settings.lora, settings.seed, settings.share)
     theta = adapter.load(folder)
     if settings.labelled:

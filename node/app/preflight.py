@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import importlib.util
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from node.app.code import find, require_allowed
@@ -29,7 +29,7 @@ def check_code(config: NodeConfig, allowed: bool) -> None:
         find(rule.name)
 
 
-def check_files(config: NodeConfig, peers: Iterable[PeerId]) -> None:
+def check_files(config: NodeConfig, peers: Sequence[PeerId]) -> None:
     """The model, the data and the labels that the node file names are there.
 
     Raises:
@@ -37,7 +37,8 @@ def check_files(config: NodeConfig, peers: Iterable[PeerId]) -> None:
     """
     _check_model(config.base_model)
     private = [d.path for d in config.datasets if "{id}" in d.path]
-    if labels_of(config) is None and private and config.task == "classification":
+    labels = [labels_of(config, peer) for peer in peers]  # reads every file of labels
+    if None in labels and private and config.task == "classification":
         raise ConfigError(
             f"labels: none given, and {private[0]} is another file on each node; wanted the ordered list that all "
             f"nodes share; add labels to the node file"

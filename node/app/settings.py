@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from node.app.mixing import place_of
-from node.config import NodeConfig, labels_of
+from node.config import NodeConfig, labels_of, own_labels
 from node.core.deadlines import DeadlineLimits
 from node.core.messages import Join
 from node.core.peer_config import PeerConfig
@@ -17,8 +17,8 @@ from node.learn.trainer import TrainSettings
 from node.types import Digests, PeerId
 
 
-def learn_settings(config: NodeConfig) -> LearnSettings:
-    """What the learner is made from."""
+def learn_settings(config: NodeConfig, peer: PeerId | None = None) -> LearnSettings:
+    """What the learner of `peer` is made from; None: of any node, where all have the same labels."""
     return LearnSettings(
         base_model=config.base_model,
         task=config.task,
@@ -27,10 +27,12 @@ def learn_settings(config: NodeConfig) -> LearnSettings:
         data=DataSettings(
             datasets=_datasets(config.datasets),
             tests=_datasets(config.test_datasets),
-            labels=labels_of(config),
+            labels=labels_of(config, peer),
+            own_labels=own_labels(config),
             test_share=config.test_share,
         ),
         partition=_partition(config),
+        share=config.gossip.share,
         moments=config.gossip.moments,
         seed=config.seed,
     )
@@ -51,6 +53,7 @@ def _lora(config: NodeConfig) -> LoraSettings:
         target_modules=targets,
         layers=c.layers,
         modules_to_save=c.modules_to_save,
+        freeze=c.freeze,
     )
 
 

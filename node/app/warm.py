@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from node.app.code import Code, load, require_allowed
 from node.app.settings import learn_settings
-from node.config import NodeConfig, code_of
+from node.config import NodeConfig, code_of, own_labels
 from node.graph.topology import Topology
 from node.types import PeerId
 
@@ -27,6 +27,15 @@ class Warm:
     learner: Any  # learn.prepare.Learner, or None where every node has data of its own
     code: Code | None = None  # the rule, where it is the user's own
 
+    def of(self, peer: PeerId) -> Warm:
+        """The same for `peer`: where each node has labels of its own, it opens the base with a head of its own size."""
+        if not own_labels(self.config):
+            return self
+        from node.learn.prepare import open_model
+
+        settings = learn_settings(self.config, peer)
+        return self if settings == self.settings else replace(self, settings=settings, base=open_model(settings, peer))
+
 
 def prepare(config: NodeConfig, topology: Topology, alone: PeerId | None = None, allow_code: bool = False) -> Warm:
     """Import the learning stack and open what the nodes of a run have in common; one thread only.
@@ -41,8 +50,9 @@ def prepare(config: NodeConfig, topology: Topology, alone: PeerId | None = None,
     from node.learn.prepare import open_learner, open_model
 
     code = load_code(config, allow_code)
-    settings = learn_settings(config)
-    base = open_model(settings, alone or topology.nodes[0])
+    first = alone or topology.nodes[0]
+    settings = learn_settings(config, first)
+    base = open_model(settings, first)
     learner = None
     if settings.common and alone is None:
         from node.app.cache import fill_caches

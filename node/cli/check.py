@@ -78,11 +78,15 @@ def _is_common(settings: NodeConfig) -> bool:
 def _learner(settings: NodeConfig, graph: Topology, peer: PeerId) -> str:
     from node.app.settings import learn_settings
     from node.learn.prepare import open_model, prepare
+    from node.learn.sharing import listed
 
-    learn = learn_settings(settings)
+    learn = learn_settings(settings, peer)
     place = graph.nodes.index(peer)
     one = prepare(learn, open_model(learn, peer), peer=peer, index=place, nodes=len(graph.nodes))
-    return f"{one.examples} examples, {one.adapter.schema.d:,} shared parameters, prefix cache {one.prefix}"
+    counts = ", ".join(f"{count:,} {kind} parameters" for kind, count in one.parameters.items() if count)
+    kept = listed(e.name for e in one.adapter.whole.entries[len(one.adapter.schema.entries) :])
+    private = f" (private: {kept})" if kept else ""
+    return f"{one.examples} examples, {counts}{private}, tests on its {one.tested_on} set, prefix cache {one.prefix}"
 
 
 def _neighbours(graph: Topology, peer: PeerId) -> str:

@@ -9,11 +9,11 @@ from node.types import PeerId
 # What a digest stands for -> where the user changes it. The order is the order of the report.
 PLACES = {
     "base_model": "base_model in the node file",
-    "adapter": "lora in the node file (r, alpha, target_modules, layers)",
+    "adapter": "lora (r, alpha, target_modules, layers, freeze) and gossip.share in the node file",
     "labels": "labels in the node file (the order counts)",
     "tokenizer": "the tokenizer in the base_model folder",
     "schema": "lora and gossip.share in the node file",
-    "initial": "seed in the node file (common initial values)",
+    "initial": "seed and lora.freeze in the node file (common initial values)",
     "mixing": "gossip.mixing and gossip.moments in the node file",
     "code": "the module that gossip.mixing names: the same file on all nodes",
     "topology": "the topology file (ids, edges, weights, schedule)",

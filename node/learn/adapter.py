@@ -31,6 +31,7 @@ from node.learn.sharing import ALL, selected
 
 PREFIX = "base_model.model."  # how peft names parameters in its files
 WEIGHTS = "adapter_model.safetensors"
+HEADS = frozenset(("classifier", "score"))  # what transformers calls the head of a classifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,12 @@ class Adapter:
     def schema_modules(self) -> tuple[str, ...]:
         """The parameters that are trained whole, and shared."""
         return tuple(e.name for e in self.schema.entries if ".lora_" not in e.name)
+
+    def answers(self) -> tuple[str, ...]:
+        """The common parameters that mean the same only to nodes with the same labels: of a head, a row a label."""
+        named = [(e.name, e.shape) for e in self.schema.entries] + [(n, tuple(p.shape)) for n, p in self.frozen.items()]
+        heads = [(name, shape) for name, shape in named if set(name.split(".")) & HEADS]
+        return tuple(name for name, shape in heads if shape[0] == len(self.base.labels))
 
     @property
     def initial_digest(self) -> str:

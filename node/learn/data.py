@@ -15,13 +15,14 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from node.errors import ConfigError
 from node.learn import docstrings
 from node.learn.examples import NO_LABEL, Corpus, Example, in_hash_order, share_of
 
 FORMATS = ("jsonl", "csv", "parquet", "folder", "text", "datasets")
+TestSet: TypeAlias = Literal["common", "own"]
 ENDINGS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet", ".txt": "text", ".md": "text"}
 
 
@@ -44,6 +45,14 @@ class DataSettings:
     tests: tuple[DatasetSettings, ...] = ()
     labels: tuple[str, ...] | None = None  # ordered; None: as the embedded or shared data says
     test_share: float = 0.2
+    own_labels: bool = False  # whether other nodes may have other labels
+
+    @property
+    def tested_on(self) -> TestSet:
+        """Whose texts the accuracy of a node is measured on: those that all nodes have, or its own."""
+        named = [d.path for d in self.tests or self.datasets]
+        common = any(path == docstrings.NAME for path in named) or not any("{id}" in path for path in named)
+        return "common" if common else "own"
 
 
 class Row(NamedTuple):

@@ -15,7 +15,7 @@ from node.errors import ConfigError
 from node.learn import data, docstrings
 from node.learn.adapter import Adapter, LoraSettings, attach
 from node.learn.base import Base, open_base
-from node.learn.data import DataSettings
+from node.learn.data import DataSettings, TestSet
 from node.learn.examples import Corpus, digest_of
 from node.learn.partition import Indices, PartitionSettings, partition
 from node.learn.passes import Reader
@@ -85,6 +85,14 @@ class Prepared:
     examples: int  # private ones
     classes: tuple[int, ...]  # private examples a label, in the order of the labels; () without labels
     prefix: str
+    tested_on: TestSet  # what `trainer.evaluate` measures on
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        """How many are {"shared", "private", "frozen"}: sent, trained but never sent, and of the adapter untrained."""
+        a = self.adapter
+        frozen = sum(p.numel() for p in a.frozen.values())
+        return {"shared": a.schema.d, "private": a.whole.d - a.schema.d, "frozen": frozen}
 
 
 def open_model(settings: LearnSettings, peer: str = "") -> Base:
@@ -107,7 +115,17 @@ def open_learner(settings: LearnSettings, base: Base, peer: str = "") -> Learner
     corpus = data.load(settings.data, peer, labelled=settings.labelled, common=settings.common)
     if settings.labelled and corpus.labels != base.labels:
         raise ConfigError(f"labels: the data has {list(corpus.labels)}, the model was opened with {list(base.labels)}")
+    if settings.data.own_labels and settings.common:
+        raise ConfigError(
+            f"labels: each node has its own, but all read {settings.data.datasets[0].path}; "
+            f"wanted {{id}} in its path and partition.by: none, or one list of labels"
+        )
     adapter = attach(base, settings.lora, settings.seed, settings.share)
+    if settings.data.own_labels and (heads := adapter.answers()):
+        raise ConfigError(
+            f"labels: each node has its own, but all would have {heads[0]} in common, which has a row for each label; "
+            f'wanted gossip.share: [all, "!{heads[0]}"] and the head not in lora.freeze, or one list of labels'
+        )
     train = encode(base.tokenizer, corpus.train, settings.train.sequence_len)
     test = encode(base.tokenizer, corpus.test, settings.train.sequence_len) if corpus.test else None
     reason = _find_prefix(settings.train, adapter, [texts for texts in (train, test) if texts is not None])
@@ -148,16 +166,20 @@ def prepare(
         examples=len(own),
         classes=_classes(learner.corpus, own) if settings.labelled else (),
         prefix=learner.prefix,
+        tested_on=settings.data.tested_on,
     )
 
 
 def digests(adapter: Adapter) -> Digests:
-    """What two ends must agree on, by name; the topology's digest is the graph's business."""
+    """What two ends must agree on, by name; the topology's digest is the graph's business.
+
+    Nothing that is private has a part in it; labels have none where the head is private.
+    """
     base = adapter.base
     return {
         "base_model": base.digest,
         "tokenizer": base.tokenizer_digest,
-        "labels": digest_of(base.labels),
+        **({"labels": digest_of(base.labels)} if adapter.answers() or not base.labels else {}),
         "adapter": adapter.config_digest,
         "schema": adapter.schema.digest,
         "initial": adapter.initial_digest,

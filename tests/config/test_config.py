@@ -108,7 +108,7 @@ def test_settings_are_frozen():
             "gossip: {mixing: exakt}",
             "gossip.mixing: 'exakt'; wanted one of dpsgd, exact, push-sum, choco,",
         ),
-        ("gossip: {share: [theta]}", "node.yaml: gossip.share[0]: 'theta'; wanted 'all'"),
+        ("gossip: {share: [lora_A, lora_A]}", "node.yaml: gossip.share: ['lora_A', 'lora_A']; wanted each item once"),
         ("gossip: {share: []}", "node.yaml: gossip.share: []; wanted one or more items"),
         ("gossip: {deadline: {floor: 5, ceiling: 1}}", "gossip.deadline: floor 5.0 is above ceiling 1.0"),
         ("gossip: {topology: 3}", "node.yaml: gossip.topology: 3; wanted a string"),
@@ -249,6 +249,17 @@ def test_labels_come_from_the_list_or_from_a_file(tmp_path: Path):
     assert labels_of(NodeConfig()) is None
     assert labels_of(check("labels: [b, a]")) == ("b", "a")
     assert labels_of(check(f"labels: {tmp_path}/labels.txt")) == ("sport", "politics", "no")
+
+
+def test_each_node_may_have_a_file_of_labels(tmp_path: Path):
+    (tmp_path / "n1.txt").write_text("sport\npolitics\n")
+    config = check(f"labels: '{tmp_path}/{{id}}.txt'")
+
+    assert labels_of(config, "n1") == ("sport", "politics")
+    with pytest.raises(ConfigError, match=r"n2\.txt"):
+        labels_of(config, "n2")
+    with pytest.raises(ConfigError, match="another file on each node"):
+        labels_of(config)
 
 
 @pytest.mark.parametrize(
