@@ -106,7 +106,12 @@ class PartitionConfig(Settings):
 class LoraConfig(Settings):
     """The adapter, in the words of peft. All nodes must agree; the hello compares."""
 
-    r: int = Field(default=8, ge=1, le=1024, description="rank")
+    method: Literal["lora", "rslora", "ia3", "prompt", "bias", "head"] = Field(
+        default="lora",
+        description="rslora: scaled by alpha / sqrt(r); ia3: vectors that scale keys, values and the feed-forward "
+        "part; prompt: virtual tokens before each text; bias: biases and a classifier's head; head: nothing but that",
+    )
+    r: int = Field(default=8, ge=1, le=1024, description="rank; of lora and rslora")
     alpha: float = Field(default=16.0, gt=0, le=1e6, description="updates are scaled by alpha / r")
     dropout: float = Field(default=0.0, ge=0, lt=1, description="0: little data a node, but few steps, too")
     target_modules: Targets = Field(
@@ -123,6 +128,18 @@ class LoraConfig(Settings):
         description="what of the adapter is not trained but stays at its common start: patterns as in gossip.share; "
         "[lora_A] is FFA-LoRA",
     )
+    prompt_tokens: int = Field(default=8, ge=1, le=4096, description="of method: prompt; virtual tokens")
+
+    @model_validator(mode="after")
+    def _fits_the_method(self) -> LoraConfig:
+        useless = {"prompt": ("target_modules", "layers", "modules_to_save"), "head": ("target_modules", "layers")}
+        names = useless.get(self.method, ()) + (("dropout",) if self.method not in ("lora", "rslora") else ())
+        for name in names:
+            if getattr(self, name):
+                raise ValueError(
+                    f"{name}: {seen(getattr(self, name))} has no use with method: {self.method}; remove it"
+                )
+        return self
 
 
 class TrainConfig(Settings):
@@ -135,14 +152,30 @@ class TrainConfig(Settings):
     local_steps: int = Field(
         default=1, ge=1, le=100_000, description="steps a round; 1 mixes best, more send fewer bytes a step"
     )
+    gradient_accumulation_steps: int = Field(
+        default=1, ge=1, le=65_536, description="micro-batches whose gradients make one step; memory is that of one"
+    )
+    gradient_checkpointing: bool = Field(
+        default=False, description="compute each layer again in the backward pass: less memory, a third more time"
+    )
+    max_grad_norm: Annotated[float, Field(gt=0, le=1e9)] | None = Field(
+        default=None, description="a longer gradient is cut to this L2 norm; null: never"
+    )
     sequence_len: int = Field(default=32, ge=2, le=1_048_576, description="tokens; longer texts are cut")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="cpu",
+        description="where model and steps are; auto: a GPU if there is one; what is sent is in main memory",
+    )
+    load_in_4bit: bool = Field(
+        default=False, description="hold the frozen weights in 4 bits; wants a GPU and gossip-node[quantized]"
+    )
     bf16: bool = Field(default=False, description="keep the frozen weights in bfloat16; the adapter stays in float32")
     prefix_cache: Literal["auto", "on", "off"] = Field(
         default="auto", description="remember what the frozen layers below the first adapter say about a text"
     )
     optimizer: Literal["adamw"] = Field(default="adamw", description="SGD failed on LoRA factors where AdamW worked")
-    lr_scheduler: Literal["constant", "linear"] = Field(
-        default="constant", description="linear: down to 0 at the last round"
+    lr_scheduler: Literal["constant", "linear", "cosine"] = Field(
+        default="constant", description="linear and cosine: down to 0 at the last round"
     )
     warmup_ratio: float = Field(
         default=0.0, ge=0, lt=1, description="share of the rounds over which the learning rate grows to its full value"
@@ -162,6 +195,22 @@ class TrainConfig(Settings):
     eval_every: int = Field(
         default=0, ge=0, le=10**9, description="rounds between accuracy measurements; 0: only at the end"
     )
+    early_stopping_patience: int = Field(
+        default=0,
+        ge=0,
+        le=10**6,
+        description="evaluations without a smaller private loss after which this node takes no more steps; it goes on "
+        "mixing, and keeps its best adapter beside the last; 0: never",
+    )
+
+    @model_validator(mode="after")
+    def _stopping_wants_evaluations(self) -> TrainConfig:
+        if self.early_stopping_patience and not self.eval_every:
+            raise ValueError(
+                f"early_stopping_patience: {self.early_stopping_patience} counts evaluations, of which eval_every: 0 "
+                f"makes none; wanted eval_every: 1 or more"
+            )
+        return self
 
 
 class DeadlineConfig(Settings):
