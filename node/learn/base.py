@@ -46,6 +46,12 @@ class Base:
     tokenizer_digest: str
     bf16: bool = False  # whether the frozen weights are held, and passes computed, in bfloat16
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are, and what is trained on them."""
+        device: torch.device = self.model.device
+        return device
+
 
 def open_base(name: str, task: Task = "classification", labels: tuple[str, ...] = (), *, bf16: bool = False) -> Base:
     """Load model and tokenizer; say nothing while doing so.

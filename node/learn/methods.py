@@ -48,6 +48,7 @@ class LoraSettings:
     target_modules: tuple[str, ...] | Literal["all-linear"] | None = None  # e.g. ("query", "value")
     layers: tuple[int, ...] | None = None  # adapters on these layers only (peft: layers_to_transform)
     modules_to_save: tuple[str, ...] = ()  # trained whole, beside the head that peft adds by itself
+    freeze: tuple[str, ...] = ()  # patterns of what stays at its common start value, e.g. ("lora_A",): FFA-LoRA
     method: Method = "lora"
     prompt_tokens: int = 8  # p, virtual tokens before every text; of method prompt only
 
