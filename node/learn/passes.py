@@ -32,7 +32,8 @@ class Reader:
             out = self.adapter.prefix.replay(batch.ids, batch.mask, self.remembered.hidden(indices))
         else:
             out = self.adapter.model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False)
-        return out.logits.float(), batch.targets
+        logits = out.logits if out.logits.dim() == 2 else out.logits[:, -batch.ids.shape[1] :]  # virtual tokens, if any
+        return logits.float(), batch.targets
 
     def loss(self, indices: Sequence[int]) -> Tensor:
         """Mean cross entropy over the targets of these texts, a scalar."""

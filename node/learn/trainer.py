@@ -8,8 +8,9 @@ trace: state changes at its end, at once.
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -23,11 +24,15 @@ from node.learn import draw
 from node.learn.adamw import AdamW, AdamWSettings, no_moments
 from node.learn.adapter import live_dropout
 from node.learn.blocks import active, blocks_of
+from node.learn.clip import clip
+from node.learn.device import DeviceName
 from node.learn.passes import Reader
+from node.learn.patience import PRIVATE_LOSS, Patience
+from node.learn.rates import Schedule, rate
+from node.learn.texts import IGNORED
 from node.types import Shared, Vector
 
 PrefixCache: TypeAlias = Literal["auto", "on", "off"]
-Schedule: TypeAlias = Literal["constant", "linear"]
 
 
 class Interrupted(Exception):
@@ -39,17 +44,23 @@ class TrainSettings:
     """How a node trains. The defaults are the demo's; docs/experiments.md says where they come from."""
 
     learning_rate: float = 7e-3
-    micro_batch_size: int = 16  # examples a step
+    micro_batch_size: int = 16  # examples a forward pass
+    accumulation: int = 1  # forward passes a step
     local_steps: int = 1  # K, steps a round
     sequence_len: int = 16  # tokens; longer texts are cut
     weight_decay: float = 0.0
     beta1: float = 0.8  # 0.9 costs up to 2 points: a delayed gradient is late already
     beta2: float = 0.99  # shorter memory than the usual 0.999: a run has a hundred steps, not thousands
     delayed: bool = True  # see node.learn.adamw; changes a lone learner by one step of lag
-    schedule: Schedule = "linear"  # linear: the rate falls to 0 at the last round
-    rounds: int = 120  # of the run: where a linear schedule ends
+    max_grad_norm: float | None = None  # L2; a longer gradient is cut to it
+    schedule: Schedule = "linear"  # linear, cosine: the rate falls to 0 at the last round
+    rounds: int = 120  # of the run: where a falling schedule ends
     warmup: float = 0.2  # share of the rounds over which the learning rate grows to its full value
     alternate: int = 0  # rounds that only B, then only A, are stepped; 0: both in every round
+    patience: int = 0  # evaluations without a smaller private loss before the node stops stepping; 0: it never does
+    checkpointing: bool = False  # see node.learn.recompute
+    device: DeviceName = "cpu"
+    four_bits: bool = False  # the frozen weights; see node.learn.device
     bf16: bool = False
     prefix_cache: PrefixCache = "auto"
     prefix_cache_limit: int = 1 << 30  # bytes
@@ -57,9 +68,10 @@ class TrainSettings:
     eval_examples: int = 256  # of the test set, in those evaluations
 
     def __post_init__(self) -> None:
-        for name in ("learning_rate", "micro_batch_size", "local_steps", "rounds"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"train.{name}: {getattr(self, name)} seen, a number above 0 wanted")
+        for name in ("learning_rate", "micro_batch_size", "accumulation", "local_steps", "rounds", "max_grad_norm"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigError(f"train.{name}: {value} seen, a number above 0 wanted")
         if not 0.0 <= self.warmup < 1.0:
             raise ConfigError(f"train.warmup: {self.warmup} seen, a share of the rounds from 0 to below 1 wanted")
         if self.sequence_len < 2:
@@ -70,8 +82,7 @@ class TrainSettings:
 
     def rate(self, round: int) -> float:
         """What the learning rate is multiplied with in this round (0 is the first)."""
-        grown = min(1.0, (round + 1) / (int(self.warmup * self.rounds + 0.5) + 1))
-        return grown * (1.0 if self.schedule == "constant" else max(0.0, 1.0 - round / self.rounds))
+        return rate(self.schedule, self.warmup, self.rounds, round)
 
 
 class LocalTrainer:
@@ -104,6 +115,7 @@ class LocalTrainer:
         self._travels = entries if moments else {"theta": adapter.schema.d, "m": 0, "s": 0, "scalars": 0}
         start = {"theta": torch.cat([adapter.initial, adapter.initial_private])}
         self._shared, self._private = self._split(start | no_moments(adapter.whole.d, len(self._blocks)))
+        self._patience = Patience(settings.patience)
         self._steps = 0  # of all rounds so far
         self._order: tuple[int, NDArray[np.int64]] | None = None  # (epoch, permutation) in use
         self._stopped = threading.Event()
@@ -128,16 +140,16 @@ class LocalTrainer:
         """
         adapter = self._reader.adapter
         with adapter.lock:
-            stats = self._accuracy_at(round, shared)
-            whole = self._joined(shared)
-            optimizer = AdamW(self._settings.optimizer(), whole, self._blocks)
-            adapter.theta.copy_(whole["theta"])
-            losses = [self._step(optimizer, self._steps + k, round) for k in range(self._settings.local_steps)]
-            trained = {"theta": adapter.theta.clone(), **optimizer.channels()}
-        self._steps += self._settings.local_steps
-        stats |= {"loss": sum(losses) / len(losses), "examples": float(len(losses) * self._settings.micro_batch_size)}
+            stats = self._measured_at(round, shared)
+            patience = self._patience
+            if PRIVATE_LOSS in stats:
+                patience = patience.noted(stats[PRIVATE_LOSS], self.whole(shared))
+            trained, losses = (self._joined(shared), []) if patience.is_over else self._stepped(round, shared)
+        self._steps, self._patience = self._steps + len(losses), patience
         trained, self._private = self._split(trained)
-        return trained, stats
+        examples = len(losses) * self._settings.micro_batch_size * self._settings.accumulation
+        loss = sum(losses) / len(losses) if losses else math.nan
+        return trained, stats | {"loss": loss, "examples": float(examples)}
 
     def evaluate(self, theta: Vector, examples: int | None = None) -> dict[str, float]:
         """{"accuracy", "loss"} of a whole vector on the test set (its first `examples`); {} where there is none."""
@@ -151,19 +163,27 @@ class LocalTrainer:
         """Make the running and every later `train` or `evaluate` raise Interrupted. Safe from any thread."""
         self._stopped.set()
 
+    @property
+    def best(self) -> Vector | None:
+        """(whole.d,) the vector with the smallest private loss of all evaluations; None: early stopping is off."""
+        return self._patience.theta
+
     def state(self) -> dict[str, Any]:
         """What the next round depends on besides `shared`: JSON-able values and tensors."""
-        return {"steps": self._steps, **{name: t.clone() for name, t in self._private.items() if t.numel()}}
+        private = {name: t.clone() for name, t in self._private.items() if t.numel()}
+        return {"steps": self._steps, **private, **self._patience.state()}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Go on from a state of this trainer: the same bits as an unbroken run."""
         self._steps = int(state["steps"])
+        self._patience = self._patience.restored(state)
         self._private = {name: state[name].clone() if t.numel() else t for name, t in self._private.items()}
 
     def _split(self, whole: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The channels that travel, and what of each stays here (maybe nothing)."""
         cuts = [(name, t, self._travels[name]) for name, t in whole.items()]
-        return {name: t[:cut].clone() for name, t, cut in cuts if cut}, {name: t[cut:].clone() for name, t, cut in cuts}
+        shared = {name: t[:cut].to("cpu", copy=True) for name, t, cut in cuts if cut}
+        return shared, {name: t[cut:].to("cpu", copy=True) for name, t, cut in cuts}
 
     def _joined(self, shared: Shared) -> dict[str, Tensor]:
         """The inverse of `_split`."""
@@ -171,7 +191,7 @@ class LocalTrainer:
 
     def indices(self, step: int) -> list[int]:
         """The texts that step sees: consecutive places in a row of seeded permutations of our own examples."""
-        size = self._settings.micro_batch_size
+        size = self._settings.micro_batch_size * self._settings.accumulation
         return [self._at(position) for position in range(step * size, (step + 1) * size)]
 
     def _at(self, position: int) -> int:
@@ -180,21 +200,52 @@ class LocalTrainer:
             self._order = epoch, draw.permutation(len(self._own), *self._purpose, "epoch", epoch)
         return int(self._own[self._order[1][place]])
 
-    def _step(self, optimizer: AdamW, step: int, round: int) -> float:
-        self._check()
+    def _stepped(self, round: int, shared: Shared) -> tuple[dict[str, Tensor], list[float]]:
+        """All channels after K steps, wherever the model is, and the loss of each step."""
         adapter = self._reader.adapter
+        whole = {name: t.to(adapter.theta.device) for name, t in self._joined(shared).items()}
+        optimizer = AdamW(self._settings.optimizer(), whole, self._blocks)
+        adapter.theta.copy_(whole["theta"])
+        losses = [self._step(optimizer, self._steps + k, round) for k in range(self._settings.local_steps)]
+        return {"theta": adapter.theta.clone(), **optimizer.channels()}, losses
+
+    def _step(self, optimizer: AdamW, step: int, round: int) -> float:
+        adapter, stepped = self._reader.adapter, active(round, self._settings.alternate)
         adapter.grad.zero_()
-        with self._dropout(step):
-            loss = self._reader.loss(self.indices(step))
-        self._check()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step(adapter.theta, adapter.grad, self._settings.rate(round), active(round, self._settings.alternate))
-        return float(loss.detach())
+        loss = self._descend(step)
+        if self._settings.max_grad_norm is not None:
+            ranges = [b for b in self._blocks if stepped is None or b.name in stepped]
+            clip(adapter.grad, ranges, self._settings.max_grad_norm)
+        optimizer.step(adapter.theta, adapter.grad, self._settings.rate(round), stepped)
+        return loss
 
-    def _dropout(self, step: int) -> _Dropout:
-        return _Dropout(self._reader, draw.integer(*self._purpose, "dropout", step))
+    def _descend(self, step: int) -> float:
+        """The mean loss of a step's texts; its gradient is added to the adapter's, one micro-batch at a time."""
+        total = 0.0
+        for number, (indices, share) in enumerate(self._portions(self.indices(step))):
+            self._check()
+            # The backward pass within, too: with gradient checkpointing it draws the same dropout again.
+            with self._dropout(step, number):
+                loss = self._reader.loss(indices) * share
+                self._check()
+                loss.backward()  # type: ignore[no-untyped-call]
+            total += float(loss.detach())
+        return total
 
-    def _accuracy_at(self, round: int, shared: Shared) -> dict[str, float]:
+    def _portions(self, indices: Sequence[int]) -> list[tuple[Sequence[int], float]]:
+        """Micro-batches, and the share of each in the mean over all targets of the step; none without targets."""
+        size = self._settings.micro_batch_size
+        if len(indices) <= size:
+            return [(indices, 1.0)]
+        parts = [indices[at : at + size] for at in range(0, len(indices), size)]
+        counts = [int((self._reader.texts.batch(part).targets != IGNORED).sum()) for part in parts]
+        return [(part, count / sum(counts)) for part, count in zip(parts, counts, strict=True) if count]
+
+    def _dropout(self, step: int, number: int) -> _Dropout:
+        part = (number,) if number else ()
+        return _Dropout(self._reader, draw.integer(*self._purpose, "dropout", step, *part))
+
+    def _measured_at(self, round: int, shared: Shared) -> dict[str, float]:
         every = self._settings.eval_every
         if self._test is None or not every or round % every:
             return {}
