@@ -15,6 +15,15 @@ from node.mixings import MixingRule, Rule, traits_of
 
 EMBEDDED = ("minilm", "stdlib-docstrings")  # a model and a data set that come with the installation: names, never paths
 
+PARTITION_TAKES = {  # by -> its settings, of which it wants one
+    "dirichlet": ("alpha",),
+    "quantity": ("alpha", "power"),
+    "shards": ("shards",),
+    "key": ("column",),
+    "temporal": ("column",),
+}
+PARTITION_EXAMPLES = {"alpha": "alpha: 0.3", "shards": "shards: 2", "column": "column: speaker"}
+
 
 def _labels(value: Any) -> tuple[str, ...] | str | None:
     """A list of names (numbers become names here), or the path of a file."""
@@ -86,20 +95,40 @@ class DatasetConfig(Settings):
 class PartitionConfig(Settings):
     """How texts that all nodes can read are dealt out; every node computes the same deal from the seed."""
 
-    by: Literal["none", "iid", "class", "dirichlet"] = Field(
-        default="none", description="none: all of it (each node has its own files); class: each class on one node only"
+    by: Literal["none", "iid", "class", "shards", "dirichlet", "quantity", "key", "temporal"] = Field(
+        default="none",
+        description="none: all of it (each node has its own files); class: each class on one node only; "
+        "key: each value of a column on one node only; more in docs/data.md",
     )
     alpha: Annotated[float, Field(gt=0, le=1e6)] | None = Field(
-        default=None, description="dirichlet only: 0.1 is strong label skew, 100 is nearly iid"
+        default=None, description="dirichlet, quantity: 0.1 is strong skew (of labels, of sizes), 100 is nearly none"
+    )
+    power: Annotated[float, Field(ge=0, le=100)] | None = Field(
+        default=None, description="quantity, instead of alpha: the node of rank k has 1 / k^power as much as the first"
+    )
+    shards: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+        default=None, description="shards: pieces of the texts sorted by class that each node gets, such as 2"
+    )
+    column: Name | None = Field(
+        default=None, description="key, temporal: the column that holds speaker, hospital, domain; or the time"
     )
     seed: Seed = Field(default=0, description="the same on all nodes")
 
     @model_validator(mode="after")
-    def _alpha_belongs_to_dirichlet(self) -> PartitionConfig:
-        if self.by == "dirichlet" and self.alpha is None:
-            raise ValueError("alpha is missing; by: dirichlet wants one, such as alpha: 0.3")
-        if self.by != "dirichlet" and self.alpha is not None:
-            raise ValueError(f"alpha: {self.alpha} has no use with by: {self.by}; remove it, or write by: dirichlet")
+    def _each_deal_has_its_settings(self) -> PartitionConfig:
+        wanted = PARTITION_TAKES.get(self.by, ())
+        for name in ("alpha", "power", "shards", "column"):
+            value = getattr(self, name)
+            if value is not None and name not in wanted:
+                users = " or ".join(by for by, takes in PARTITION_TAKES.items() if name in takes)
+                raise ValueError(f"{name}: {value} has no use with by: {self.by}; remove it, or write by: {users}")
+        given = [name for name in wanted if getattr(self, name) is not None]
+        if wanted and len(given) != 1:
+            said = "is missing" if not given else "are one too many"
+            raise ValueError(
+                f"{' or '.join(wanted) if not given else ' and '.join(given)} {said}; by: {self.by} wants one, "
+                f"such as {PARTITION_EXAMPLES[wanted[0]]}"
+            )
         return self
 
 
@@ -327,8 +356,13 @@ class NodeConfig(Settings):
     def _labels_belong_to_classification(self) -> NodeConfig:
         if self.task == "causal_lm" and self.labels is not None:
             raise ValueError("labels have no use with task: causal_lm; remove them, or write task: classification")
-        if self.task == "causal_lm" and self.partition.by in ("class", "dirichlet"):
+        if self.task == "causal_lm" and self.partition.by in ("class", "shards", "dirichlet"):
             raise ValueError(
                 f"partition.by: {self.partition.by} wants labels, task: causal_lm has none; wanted iid or none"
+            )
+        if self.task == "causal_lm" and self.partition.by in ("key", "temporal"):
+            raise ValueError(
+                f"partition.by: {self.partition.by} deals texts, task: causal_lm packs them into blocks; wanted a file "
+                f"a node (gossip data split), iid or none"
             )
         return self

@@ -17,7 +17,8 @@ from node.learn.adapter import Adapter, LoraSettings, attach
 from node.learn.base import Base, open_base
 from node.learn.data import DataSettings, TestSet
 from node.learn.examples import Corpus, digest_of
-from node.learn.partition import Indices, PartitionSettings, partition
+from node.learn.deals import Indices
+from node.learn.partition import BY_COLUMN, BY_LABEL, PartitionSettings, partition
 from node.learn.passes import Reader
 from node.learn.prefix import Remembered, bytes_needed, find_prefix
 from node.learn.texts import Texts, encode
@@ -191,7 +192,7 @@ def _own_texts(learner: Learner, index: int, nodes: int) -> Indices:
     settings = learner.settings
     if settings.labelled:
         return partition([e.label for e in learner.corpus.train], nodes, settings.partition)[index]
-    if settings.partition.by in ("class", "dirichlet"):
+    if settings.partition.by in (*BY_LABEL, *BY_COLUMN):
         raise ConfigError(f"partition.by: {settings.partition.by} needs labels; with causal_lm wanted none or iid")
     return partition([0] * len(learner.train.texts), nodes, settings.partition)[index]
 

@@ -114,6 +114,10 @@ def test_settings_are_frozen():
         ("gossip: {topology: 3}", "node.yaml: gossip.topology: 3; wanted a string"),
         ("partition: {by: dirichlet}", "node.yaml: partition: alpha is missing"),
         ("partition: {by: iid, alpha: 3}", "alpha: 3.0 has no use with by: iid"),
+        ("partition: {by: key}", "column is missing; by: key wants one, such as column: speaker"),
+        ("partition: {by: quantity, alpha: 1, power: 1}", "alpha and power are one too many; by: quantity wants one"),
+        ("partition: {by: class, shards: 2}", "shards: 2 has no use with by: class; remove it, or write by: shards"),
+        ("task: causal_lm\npartition: {by: key, column: who}", "wanted a file a node (gossip data split)"),
         ("task: causal_lm\nlabels: [a, b]", "node.yaml: labels have no use with task: causal_lm"),
         ("task: causal_lm\npartition: {by: class}", "partition.by: class wants labels"),
         ("seed: 0x" + "9" * 5000, "node.yaml: seed: a number of 20000 bits; wanted a number less than"),
@@ -122,7 +126,7 @@ def test_settings_are_frozen():
         (f"{'x' * 1000}: 3", "unknown key"),
         (f"labels: {'[' * 10}{']' * 10}", "wanted a name"),
     ],
-    ids=range(41),
+    ids=range(45),
 )
 def test_each_mistake_is_told_in_one_line(text: str, told: str):
     with pytest.raises(ConfigError) as caught:
