@@ -12,7 +12,7 @@ import csv
 import importlib
 import importlib.util
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -61,14 +61,18 @@ class Row(NamedTuple):
     text: str
     label: str | None
     where: str
+    record: Mapping[str, Any]  # all columns
 
 
-def load(settings: DataSettings, peer: str, *, labelled: bool = True, common: bool = False) -> Corpus:
+def load(
+    settings: DataSettings, peer: str, *, labelled: bool = True, common: bool = False, column: str | None = None
+) -> Corpus:
     """The texts of `peer`.
 
     Args:
         labelled: whether the task is classification; else labels are not looked at.
         common: all nodes read the same files (and a partition deals them out), so labels may be derived from them.
+        column: what a partition by key or time goes by; every text must have it.
 
     Raises:
         ConfigError: nothing to read, an unknown label, or no label list to go by.
@@ -79,11 +83,12 @@ def load(settings: DataSettings, peer: str, *, labelled: bool = True, common: bo
         and len(settings.datasets) == 1
         and not settings.tests
         and settings.labels in (None, tuple(docstrings.AREAS))
+        and column is None
     ):
         return docstrings.load() if labelled else _without_labels(docstrings.load())
-    rows, tests = _rows(settings.datasets, peer), _rows(settings.tests, peer)
+    rows, tests = rows_of(settings.datasets, peer), rows_of(settings.tests, peer)
     labels = _labels(settings, rows, common) if labelled else ()
-    examples = [_example(row, labels, labelled) for row in rows]
+    examples = [_example(row, labels, labelled, column) for row in rows]
     if settings.tests:
         return Corpus(tuple(examples), in_hash_order(_example(row, labels, labelled) for row in tests), labels)
     held = [share_of("split " + e.text) < settings.test_share for e in examples]
@@ -134,14 +139,26 @@ def _checked(labels: Sequence[str]) -> tuple[str, ...]:
     return tuple(labels)
 
 
-def _example(row: Row, labels: tuple[str, ...], labelled: bool) -> Example:
+def _example(row: Row, labels: tuple[str, ...], labelled: bool, column: str | None = None) -> Example:
+    key = "" if column is None else value_in(row, column)
     if not labelled:
-        return Example(row.text, NO_LABEL)
+        return Example(row.text, NO_LABEL, key)
     if row.label is None:
         raise ConfigError(f"{row.where}: no label; wanted one of {_some(labels)} in the label column (label_column)")
     if row.label not in labels:
         raise ConfigError(f"{row.where}: label {row.label!r} is not listed under labels ({_some(labels)})")
-    return Example(row.text, labels.index(row.label))
+    return Example(row.text, labels.index(row.label), key)
+
+
+def value_in(row: Row, column: str) -> str:
+    """What a column says of a text. Raises ConfigError: it says nothing."""
+    value = row.record.get(column)
+    if value is None or value == "":
+        raise ConfigError(
+            f"{row.where}: nothing in column {column!r} (there: {', '.join(map(str, row.record))}); "
+            f"change partition.column"
+        )
+    return str(value)
 
 
 def _some(labels: Sequence[str]) -> str:
@@ -149,7 +166,7 @@ def _some(labels: Sequence[str]) -> str:
     return shown or "no labels"
 
 
-def _rows(datasets: Sequence[DatasetSettings], peer: str) -> list[Row]:
+def rows_of(datasets: Sequence[DatasetSettings], peer: str) -> list[Row]:
     """All rows of all sources, in order.
 
     Raises:
@@ -190,7 +207,7 @@ def _reader(dataset: DatasetSettings) -> Callable[[DatasetSettings], Iterable[Ro
 def _embedded(dataset: DatasetSettings) -> Iterator[Row]:
     corpus = docstrings.load()
     for number, example in enumerate(corpus.test if dataset.split == "test" else corpus.train):
-        yield Row(example.text, corpus.labels[example.label], f"{docstrings.NAME}:{number}")
+        yield _told(dataset, example.text, corpus.labels[example.label], f"{docstrings.NAME}:{number}")
 
 
 def _row(dataset: DatasetSettings, record: Any, where: str) -> Row:
@@ -198,7 +215,14 @@ def _row(dataset: DatasetSettings, record: Any, where: str) -> Row:
         columns = ", ".join(map(str, record)) if isinstance(record, dict) else type(record).__name__
         raise ConfigError(f"{where}: no text in column {dataset.text_column!r} (there: {columns}); change text_column")
     label = record.get(dataset.label_column)
-    return Row(record[dataset.text_column], None if label is None else str(label), where)
+    return Row(record[dataset.text_column], None if label is None else str(label), where, record)
+
+
+def _told(dataset: DatasetSettings, text: str, label: str | None, where: str) -> Row:
+    """A row of a source that has no columns."""
+    return Row(
+        text, label, where, {dataset.text_column: text} | ({} if label is None else {dataset.label_column: label})
+    )
 
 
 def _jsonl(dataset: DatasetSettings) -> Iterator[Row]:
@@ -249,12 +273,12 @@ def _folder(dataset: DatasetSettings) -> Iterator[Row]:
     for path in sorted(p for p in root.rglob("*") if p.is_file() and p.suffix in (".txt", ".md")):
         parts = path.relative_to(root).parts
         text = "".join(_lines(replace(dataset, path=str(path))))
-        yield Row(text, parts[0] if len(parts) > 1 else None, str(path))
+        yield _told(dataset, text, parts[0] if len(parts) > 1 else None, str(path))
 
 
 def _text(dataset: DatasetSettings) -> Iterator[Row]:
     """One plain file: one text."""
-    yield Row("".join(_lines(dataset)), None, dataset.path)
+    yield _told(dataset, "".join(_lines(dataset)), None, dataset.path)
 
 
 def _hub(dataset: DatasetSettings) -> Iterator[Row]:

@@ -15,6 +15,7 @@ class Example:
 
     text: str
     label: int
+    key: str = ""  # what partition.column says of it
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from node.learn import data, docstrings
 from node.learn.adapter import Adapter, LoraSettings, attach
 from node.learn.base import Base, open_base
 from node.learn.data import DataSettings, TestSet
-from node.learn.examples import Corpus, digest_of
 from node.learn.deals import Indices
+from node.learn.examples import Corpus, digest_of
 from node.learn.partition import BY_COLUMN, BY_LABEL, PartitionSettings, partition
 from node.learn.passes import Reader
 from node.learn.prefix import Remembered, bytes_needed, find_prefix
@@ -113,7 +113,8 @@ def open_learner(settings: LearnSettings, base: Base, peer: str = "") -> Learner
     Raises:
         ConfigError: data or settings do not fit.
     """
-    corpus = data.load(settings.data, peer, labelled=settings.labelled, common=settings.common)
+    column = settings.partition.column if settings.partition.by in BY_COLUMN else None
+    corpus = data.load(settings.data, peer, labelled=settings.labelled, common=settings.common, column=column)
     if settings.labelled and corpus.labels != base.labels:
         raise ConfigError(f"labels: the data has {list(corpus.labels)}, the model was opened with {list(base.labels)}")
     if settings.data.own_labels and settings.common:
@@ -191,9 +192,12 @@ def _own_texts(learner: Learner, index: int, nodes: int) -> Indices:
     """Indices of the node's texts; blocks of a causal language model are dealt evenly, classes mean nothing to them."""
     settings = learner.settings
     if settings.labelled:
-        return partition([e.label for e in learner.corpus.train], nodes, settings.partition)[index]
+        texts = learner.corpus.train
+        return partition([e.label for e in texts], nodes, settings.partition, [e.key for e in texts])[index]
     if settings.partition.by in (*BY_LABEL, *BY_COLUMN):
-        raise ConfigError(f"partition.by: {settings.partition.by} needs labels; with causal_lm wanted none or iid")
+        raise ConfigError(
+            f"partition.by: {settings.partition.by} deals texts, causal_lm has blocks; wanted none or iid"
+        )
     return partition([0] * len(learner.train.texts), nodes, settings.partition)[index]
 
 

@@ -181,3 +181,34 @@ def test_no_docstring_is_trained_on_and_tested_or_stands_in_two_areas() -> None:
 )
 def test_the_first_sentence_is_taken(docstring: str, sentence: str) -> None:
     assert docstrings.first_sentence(docstring) == sentence
+
+
+def test_a_partition_by_key_goes_by_a_column_of_the_texts(tmp_path: Path) -> None:
+    path = tmp_path / "said.jsonl"
+    path.write_text(
+        "".join(json.dumps({"text": f"t{i}", "label": "ab"[i % 2], "who": i % 3}) + "\n" for i in range(30))
+    )
+    settings = DataSettings((DatasetSettings(str(path)),), test_share=0.3)
+
+    corpus = data.load(settings, "n0", common=True, column="who")
+
+    assert 10 < len(corpus.train) < 30
+    assert all(e.key == str(int(e.text[1:]) % 3) for e in corpus.train)
+    assert corpus.digest == data.load(settings, "n0", common=True).digest
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [("speaker", r"said.jsonl:1: nothing in column 'speaker' \(there: text, label, who\)"), ("who", r"said.jsonl:2")],
+)
+def test_a_text_without_that_column_is_named(tmp_path: Path, column: str, words: str) -> None:
+    path = tmp_path / "said.jsonl"
+    path.write_text('{"text": "x", "label": "a", "who": "me"}\n{"text": "y", "label": "b", "who": ""}\n')
+
+    with pytest.raises(ConfigError, match=words):
+        data.load(DataSettings((DatasetSettings(str(path)),)), "n0", common=True, column=column)
+
+
+def test_the_embedded_texts_have_no_such_column() -> None:
+    with pytest.raises(ConfigError, match=r"stdlib-docstrings:0: nothing in column 'who' \(there: text, label\)"):
+        data.load(DataSettings(), "n0", common=True, column="who")
