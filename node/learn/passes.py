@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from node.learn.adapter import Adapter
+from node.learn.objective import cross_entropy
 from node.learn.prefix import Remembered
 from node.learn.texts import IGNORED, Texts
 
@@ -57,8 +57,3 @@ class Reader:
                 total += float(cross_entropy(logits, targets, reduction="sum"))
                 count += int(counted.sum())
         return {"accuracy": hits / max(count, 1), "loss": total / max(count, 1)}
-
-
-def cross_entropy(logits: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
-    """(..., c), (...) -> scalar; ignored targets do not count."""
-    return F.cross_entropy(logits.flatten(0, -2), targets.flatten(), ignore_index=IGNORED, reduction=reduction)
