@@ -221,6 +221,15 @@ class TrainConfig(Settings):
         description="with shared moments: a gradient moves nothing before it was mixed; worth 2 to 3 points",
     )
     weight_decay: float = Field(default=0.0, ge=0, le=1, description="decoupled, as in AdamW")
+    proximal: float = Field(
+        default=0.0, ge=0, le=1e6, description="mu: pulls each local step to where the round started, as in FedProx"
+    )
+    missing_classes: Literal["keep", "mask"] = Field(
+        default="keep", description="mask: logits of classes that this node has no text of do not count in training"
+    )
+    logit_adjustment: float = Field(
+        default=0.0, ge=0, le=10, description="tau: logits + tau log(share of the class on this node) in training"
+    )
     eval_every: int = Field(
         default=0, ge=0, le=10**9, description="rounds between accuracy measurements; 0: only at the end"
     )
@@ -231,6 +240,15 @@ class TrainConfig(Settings):
         description="evaluations without a smaller private loss after which this node takes no more steps; it goes on "
         "mixing, and keeps its best adapter beside the last; 0: never",
     )
+
+    @model_validator(mode="after")
+    def _a_pull_wants_steps(self) -> TrainConfig:
+        if self.proximal and self.local_steps == 1:
+            raise ValueError(
+                f"proximal: {self.proximal} has no use with local_steps: 1, whose only step begins at the start; "
+                f"wanted 0, or more local steps"
+            )
+        return self
 
     @model_validator(mode="after")
     def _stopping_wants_evaluations(self) -> TrainConfig:
@@ -360,6 +378,9 @@ class NodeConfig(Settings):
             raise ValueError(
                 f"partition.by: {self.partition.by} wants labels, task: causal_lm has none; wanted iid or none"
             )
+        if self.task != "classification" and (self.train.missing_classes == "mask" or self.train.logit_adjustment):
+            name = "missing_classes: mask" if self.train.missing_classes == "mask" else "logit_adjustment"
+            raise ValueError(f"train.{name} goes by a text's class, task: {self.task} has none; remove it")
         if self.task == "causal_lm" and self.partition.by in ("key", "temporal"):
             raise ValueError(
                 f"partition.by: {self.partition.by} deals texts, task: causal_lm packs them into blocks; wanted a file "

@@ -11,6 +11,7 @@ from node.graph.growth import grown, rows_of
 from node.graph.topology import Topology
 from node.learn.adapter import LoraSettings
 from node.learn.data import DatasetSettings, DataSettings
+from node.learn.objective import ObjectiveSettings
 from node.learn.partition import PartitionSettings
 from node.learn.prepare import LearnSettings
 from node.learn.trainer import TrainSettings
@@ -67,6 +68,7 @@ def _train(config: NodeConfig) -> TrainSettings:
         weight_decay=c.weight_decay,
         beta1=c.adam_beta1,
         beta2=c.adam_beta2,
+        objective=ObjectiveSettings(c.proximal, c.missing_classes, c.logit_adjustment),
         delayed=c.delayed_gradient and config.gossip.moments,
         schedule=c.lr_scheduler,
         warmup=c.warmup_ratio,

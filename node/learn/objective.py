@@ -98,3 +98,6 @@ def offset_of(settings: ObjectiveSettings, counts: Sequence[int]) -> Tensor | No
 def cross_entropy(logits: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
     """(..., c), (...) -> scalar; ignored targets do not count."""
     return F.cross_entropy(logits.flatten(0, -2), targets.flatten(), ignore_index=IGNORED, reduction=reduction)
+
+
+PLAIN = Objective(ObjectiveSettings())

@@ -35,11 +35,6 @@ class Reader:
         logits = out.logits if out.logits.dim() == 2 else out.logits[:, -batch.ids.shape[1] :]  # virtual tokens, if any
         return logits.float(), batch.targets
 
-    def loss(self, indices: Sequence[int]) -> Tensor:
-        """Mean cross entropy over the targets of these texts, a scalar."""
-        logits, targets = self.logits(indices)
-        return cross_entropy(logits, targets)
-
     def measure(
         self, indices: Sequence[int] | None = None, size: int = 64, check: Callable[[], None] = lambda: None
     ) -> dict[str, float]:

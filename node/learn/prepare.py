@@ -18,6 +18,7 @@ from node.learn.base import Base, open_base
 from node.learn.data import DataSettings, TestSet
 from node.learn.deals import Indices
 from node.learn.examples import Corpus, digest_of
+from node.learn.objective import Objective
 from node.learn.partition import BY_COLUMN, BY_LABEL, PartitionSettings, partition
 from node.learn.passes import Reader
 from node.learn.prefix import Remembered, bytes_needed, find_prefix
@@ -156,8 +157,16 @@ def prepare(
     train = learner.train
     if not shared:
         train = _reader(learner.adapter, train.texts, [int(i) for i in own])
+    classes = _classes(learner.corpus, own) if settings.labelled else ()
     trainer = LocalTrainer(
-        train, own, learner.test, settings.train, seed=settings.seed, stream=peer, moments=settings.moments
+        train,
+        own,
+        learner.test,
+        settings.train,
+        seed=settings.seed,
+        stream=peer,
+        moments=settings.moments,
+        objective=Objective(settings.train.objective, classes),
     )
     return Prepared(
         trainer=trainer,
@@ -166,7 +175,7 @@ def prepare(
         digests=digests(learner.adapter),
         data_digest=learner.corpus.digest,
         examples=len(own),
-        classes=_classes(learner.corpus, own) if settings.labelled else (),
+        classes=classes,
         prefix=learner.prefix,
         tested_on=settings.data.tested_on,
     )

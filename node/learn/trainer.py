@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -26,6 +26,7 @@ from node.learn.adapter import live_dropout
 from node.learn.blocks import active, blocks_of
 from node.learn.clip import clip
 from node.learn.device import DeviceName
+from node.learn.objective import PLAIN, Objective, ObjectiveSettings
 from node.learn.passes import Reader
 from node.learn.patience import PRIVATE_LOSS, Patience
 from node.learn.rates import Schedule, rate
@@ -56,6 +57,7 @@ class TrainSettings:
     schedule: Schedule = "linear"  # linear, cosine: the rate falls to 0 at the last round
     rounds: int = 120  # of the run: where a falling schedule ends
     warmup: float = 0.2  # share of the rounds over which the learning rate grows to its full value
+    objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)  # what a step minimises, besides
     alternate: int = 0  # rounds that only B, then only A, are stepped; 0: both in every round
     patience: int = 0  # evaluations without a smaller private loss before the node stops stepping; 0: it never does
     checkpointing: bool = False  # see node.learn.recompute
@@ -98,6 +100,7 @@ class LocalTrainer:
         seed: int,
         stream: str,
         moments: bool,
+        objective: Objective = PLAIN,
     ) -> None:
         """`stream` (the node's id) and `seed` decide the order of the data; `moments`: whether `shared` holds them."""
         if len(own) == 0:
@@ -107,6 +110,7 @@ class LocalTrainer:
         self._test = test
         self._settings = settings
         self._purpose = (seed, stream)
+        self._objective = objective
         adapter = reader.adapter
         self._blocks = blocks_of(adapter.whole, adapter.schema.d, settings.alternate > 0)
         mixed = sum(block.start < adapter.schema.d for block in self._blocks)
@@ -206,13 +210,15 @@ class LocalTrainer:
         whole = {name: t.to(adapter.theta.device) for name, t in self._joined(shared).items()}
         optimizer = AdamW(self._settings.optimizer(), whole, self._blocks)
         adapter.theta.copy_(whole["theta"])
-        losses = [self._step(optimizer, self._steps + k, round) for k in range(self._settings.local_steps)]
+        start = adapter.theta[: adapter.schema.d].clone()
+        losses = [self._step(optimizer, self._steps + k, round, start) for k in range(self._settings.local_steps)]
         return {"theta": adapter.theta.clone(), **optimizer.channels()}, losses
 
-    def _step(self, optimizer: AdamW, step: int, round: int) -> float:
+    def _step(self, optimizer: AdamW, step: int, round: int, start: Vector) -> float:
         adapter, stepped = self._reader.adapter, active(round, self._settings.alternate)
         adapter.grad.zero_()
         loss = self._descend(step)
+        self._objective.pull(adapter.grad[: len(start)], adapter.theta[: len(start)], start)
         if self._settings.max_grad_norm is not None:
             ranges = [b for b in self._blocks if stepped is None or b.name in stepped]
             clip(adapter.grad, ranges, self._settings.max_grad_norm)
@@ -226,7 +232,7 @@ class LocalTrainer:
             self._check()
             # The backward pass within, too: with gradient checkpointing it draws the same dropout again.
             with self._dropout(step, number):
-                loss = self._reader.loss(indices) * share
+                loss = self._objective.loss(*self._reader.logits(indices)) * share
                 self._check()
                 loss.backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())

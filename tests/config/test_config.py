@@ -117,6 +117,8 @@ def test_settings_are_frozen():
         ("partition: {by: key}", "column is missing; by: key wants one, such as column: speaker"),
         ("partition: {by: quantity, alpha: 1, power: 1}", "alpha and power are one too many; by: quantity wants one"),
         ("partition: {by: class, shards: 2}", "shards: 2 has no use with by: class; remove it, or write by: shards"),
+        ("train: {proximal: 0.1}", "train: proximal: 0.1 has no use with local_steps: 1"),
+        ("task: causal_lm\ntrain: {missing_classes: mask}", "missing_classes: mask goes by a text's class"),
         ("task: causal_lm\npartition: {by: key, column: who}", "wanted a file a node (gossip data split)"),
         ("task: causal_lm\nlabels: [a, b]", "node.yaml: labels have no use with task: causal_lm"),
         ("task: causal_lm\npartition: {by: class}", "partition.by: class wants labels"),
@@ -126,7 +128,7 @@ def test_settings_are_frozen():
         (f"{'x' * 1000}: 3", "unknown key"),
         (f"labels: {'[' * 10}{']' * 10}", "wanted a name"),
     ],
-    ids=range(45),
+    ids=range(47),
 )
 def test_each_mistake_is_told_in_one_line(text: str, told: str):
     with pytest.raises(ConfigError) as caught:

@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from node.errors import ConfigError
+from node.learn.objective import ObjectiveSettings
+from node.learn.partition import PartitionSettings
 from node.learn.prepare import LearnSettings, Prepared, open_learner, open_model, prepare
 from node.learn.trainer import Interrupted, TrainSettings
 from node.types import Shared
@@ -175,3 +177,43 @@ def test_a_warm_up_grows_in_equal_steps() -> None:
 def test_settings_that_cannot_train_are_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=rf"train\.{name}: 0 seen"):
         TrainSettings(**{name: 0})  # type: ignore[arg-type]
+
+
+def _with(settings: LearnSettings, objective: ObjectiveSettings, local_steps: int) -> LearnSettings:
+    """Each class on one node: files and net here, maths there (or another pair)."""
+    train = replace(settings.train, objective=objective, local_steps=local_steps, delayed=False)
+    return replace(settings, train=train, partition=PartitionSettings("class"))
+
+
+def test_one_step_a_round_is_not_pulled(settings: LearnSettings) -> None:
+    free, pulled = (_node(_with(settings, ObjectiveSettings(proximal=mu), 1)) for mu in (0.0, 10.0))
+
+    assert _same(run(free, 3), run(pulled, 3))
+
+
+@pytest.mark.parametrize("moments", [True, False])
+def test_the_pull_keeps_several_steps_near_their_start(settings: LearnSettings, moments: bool) -> None:
+    def moved(mu: float) -> float:
+        node = _node(replace(_with(settings, ObjectiveSettings(proximal=mu), 8), moments=moments))
+        return float((run(node, 1)["theta"] - node.shared["theta"]).norm())
+
+    assert moved(100.0) < 0.5 * moved(0.0)
+
+
+@pytest.mark.parametrize(("index", "held"), [(0, 2), (1, 1)])
+def test_what_a_node_has_never_seen_it_does_not_unlearn_under_the_mask(
+    settings: LearnSettings, index: int, held: int
+) -> None:
+    """The head's row of a missing class is pushed down, and masked it is not; with one class nothing is learnt."""
+
+    def rows_moved(objective: ObjectiveSettings) -> list[bool]:
+        node = _node(_with(settings, objective, 2), f"n{index}", index)
+        head = next(e for e in node.adapter.schema.entries if e.name.endswith("classifier.weight"))
+        change = (run(node, 1)["theta"] - node.shared["theta"])[head.offset : head.stop].view(head.shape)
+        return [bool(row.any()) for row in change]
+
+    has = [count > 0 for count in _node(_with(settings, ObjectiveSettings(), 2), f"n{index}", index).classes]
+
+    assert sum(has) == held
+    assert rows_moved(ObjectiveSettings()) == [True, True, True]
+    assert rows_moved(ObjectiveSettings(missing_classes="mask")) == (has if held > 1 else [False] * 3)
