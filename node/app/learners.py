@@ -49,7 +49,7 @@ def run_alone(bench: Bench, folder: NodeFolder, nodes: Sequence[str], sentences:
     with _Progress(folder, bench.rounds) as progress:
         for index, node in enumerate(nodes):
             one = prepare(bench.plain(), bench.base, peer=node, index=index, nodes=len(nodes), learner=bench.learner)
-            thetas.append(_train(one, bench.rounds, progress))
+            thetas.append(trained(one, bench.rounds, progress))
             isolated[node] = _accuracy(one, thetas[-1])
             ceilings[node] = ceiling(bench.learner, one)
         said = predict(one.adapter, thetas[0], sentences, bench.settings.train.sequence_len)
@@ -74,7 +74,7 @@ def run_pooled(bench: Bench, folder: NodeFolder, rates: Sequence[float]) -> None
             train = replace(train, micro_batch_size=times * train.micro_batch_size, learning_rate=rate)
             settings = replace(bench.settings, train=train, partition=PartitionSettings("none"))
             one = prepare(settings, bench.base, peer="pooled", index=0, nodes=1, learner=bench.learner)
-            result[name] = _accuracy(one, _train(one, bench.rounds, progress))
+            result[name] = _accuracy(one, trained(one, bench.rounds, progress))
     write_json(folder.result, result)
     announce(folder, "finished", exit_code=0)
 
@@ -85,7 +85,8 @@ def ceiling(learner: Learner, one: Prepared) -> float:
     return sum(e.label in known for e in learner.corpus.test) / len(learner.corpus.test)
 
 
-def _train(one: Prepared, rounds: int, step: Callable[[float], None]) -> Vector:
+def trained(one: Prepared, rounds: int, step: Callable[[float], None] = lambda loss: None) -> Vector:
+    """(whole.d,) what `rounds` rounds without neighbours come to; `step` is told each round's loss."""
     shared = one.shared
     for round in range(rounds):
         shared, stats = one.trainer.train(round, shared)

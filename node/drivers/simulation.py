@@ -77,6 +77,8 @@ class Simulation:
         rebuild: makes the peer anew at a restart.
         joins: (seconds, who): its neighbours let it in then; one of `peers`, and `faults.start` says when it runs.
         journal: told every fact, as a node's journal is: peer, event, fields.
+        on_mixed: told every round of every peer, which then does not stay in `log`: vectors are large.
+        on_sent: told every message that is sent, lost or not: sender, receiver, message.
     """
 
     peers: dict[PeerId, GossipPeer]
@@ -87,6 +89,8 @@ class Simulation:
     rebuild: Restart | None = None
     joins: Sequence[tuple[float, Join]] = ()
     journal: Callable[[PeerId, str, Mapping[str, Any]], None] = lambda peer, event, fields: None
+    on_mixed: Callable[[PeerId, Mixed], None] | None = None
+    on_sent: Callable[[PeerId, PeerId, Message], None] = lambda sender, to, message: None
     now: float = 0.0
     counts: Counter[str] = field(default_factory=Counter)  # messages by kind, "lost", "refused"
     log: list[tuple[float, PeerId, Mixed]] = field(default_factory=list)
@@ -157,6 +161,8 @@ class Simulation:
                 self._disk[name] = Saved(r, shared, state)
                 self.journal(name, "commit", {"round": r, "digest": digest(shared)})
                 self._at(0.0, name, Persisted(r))
+            case Mixed() if self.on_mixed is not None:
+                self.on_mixed(name, effect)
             case Mixed():
                 self.log.append((self.now, name, effect))
             case Finished(shared=shared):
@@ -169,6 +175,7 @@ class Simulation:
     def _send(self, sender: PeerId, to: PeerId, message: Message) -> None:
         f = self.faults
         self.counts[type(message).__name__] += 1
+        self.on_sent(sender, to, message)
         reliable = isinstance(message, RELIABLE) or self.now >= f.calm_after
         lost = f.severs(sender, to, self.now) or (not reliable and self._rng.random() < f.loss)
         if lost and not isinstance(message, Hello | Bye):

@@ -1,0 +1,1 @@
+"""Parts of benchmarks/learning.py; each has `rows(quick) -> list of figures`."""

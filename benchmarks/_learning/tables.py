@@ -1,0 +1,67 @@
+"""From results of several seeds to figures: mean with deviation, worst node, paired difference with its interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import fmean, stdev
+
+from _figures import Figure, at_least, at_most
+
+T95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 8: 2.365, 10: 2.262}  # two-sided, by number of seeds
+SHARE = "accuracy"
+
+
+def seeds(quick: bool, full: int = 3) -> range:
+    """Paired over all rows: the same seed has the same start, deal and order of data."""
+    return range(1 if quick else full)
+
+
+def several(name: str, values: Sequence[float], unit: str = SHARE) -> Figure:
+    """Mean over seeds; the deviation stands in the unit."""
+    return Figure(name, fmean(values), f"{unit}{_deviation(values)}")
+
+
+def nodes(name: str, accuracies: Sequence[Sequence[float]]) -> list[Figure]:
+    """Of each seed each node's own accuracy: mean of nodes, worst node of any seed, spread between the nodes."""
+    spread = fmean(max(seed) - min(seed) for seed in accuracies)
+    return [
+        several(name, [fmean(seed) for seed in accuracies]),
+        Figure(f"{name}: worst node", min(map(min, accuracies)), SHARE),
+        Figure(f"{name}: best node minus worst", 100 * spread, "points"),
+    ]
+
+
+def gain(
+    name: str,
+    ours: Sequence[float],
+    theirs: Sequence[float],
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    unit: str = "points",
+    scale: float = 100.0,
+) -> Figure:
+    """Ours minus theirs, seed by seed: the mean, and half the width of its 95 % interval where there are seeds.
+
+    Args:
+        least, most: the bar, in `unit`.
+        scale: 100: from shares to points.
+    """
+    differences = [scale * (a - b) for a, b in zip(ours, theirs, strict=True)]
+    mean, said = fmean(differences), f"{unit}{_interval(differences)}"
+    if least is not None:
+        return at_least(name, mean, said, least)
+    return Figure(name, mean, said) if most is None else at_most(name, mean, said, most)
+
+
+def _deviation(values: Sequence[float]) -> str:
+    return f", ± {stdev(values):.2g} over {len(values)} seeds" if len(values) > 1 else ", one seed"
+
+
+def _interval(differences: Sequence[float]) -> str:
+    n = len(differences)
+    if n < 2:
+        return ", one seed"
+    half = T95.get(n, 2.0) * stdev(differences) / math.sqrt(n)
+    return f", ± {half:.2g} (95 %, {n} seeds)"

@@ -1,0 +1,68 @@
+"""What the network learns, beside learners that do not gossip: MiniLM and real text, all nodes in one process each.
+
+To write a row: a module benchmarks/_learning/NAME.py with `rows(quick: bool) -> list[Figure]`, which calls
+`run(Setting(...))` of `_learning.network` for each of `seeds(quick)`, and makes figures with `nodes`, `several` and
+`gain` of `_learning.tables` (mean, deviation, worst node, paired difference); then its name into PARTS below.
+`--only NAME` runs it alone. Text is found by GOSSIP_DATA or in shared/data beside the checkout (`_learning.data`).
+
+A part that is done is kept in benchmarks/out/learning/; `--resume` takes what the same commit has left there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from importlib import import_module
+from multiprocessing import get_context
+
+from _figures import ROOT, Figure, commit, main
+
+PARTS = (  # modules of _learning: the longest first, so that two processes end together
+    "relay",
+)
+AT_ONCE = 2  # processes
+KEPT = ROOT / "benchmarks" / "out" / "learning"
+
+
+def measure(quick: bool) -> tuple[Sequence[int], Sequence[Figure]]:
+    """Two parts at a time: none of them measures seconds."""
+    wanted, resume = OPTIONS.only or PARTS, OPTIONS.resume
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    with ProcessPoolExecutor(AT_ONCE, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+        parts = [pool.submit(rows, name, quick, resume) for name in wanted]
+        return range(1 if quick else 3), [figure for part in parts for figure in part.result()]
+
+
+def rows(name: str, quick: bool, resume: bool) -> list[Figure]:
+    """Figures of one part; kept, so that a run that is killed loses little."""
+    path = KEPT / f"{name}{'.quick' if quick else ''}.json"
+    if resume and path.exists() and (kept := json.loads(path.read_text()))["commit"] == commit():
+        return [Figure(**figure) for figure in kept["figures"]]
+    import torch
+
+    torch.set_num_threads(1)
+    start = time.process_time()
+    found: list[Figure] = import_module(f"_learning.{name}").rows(quick)
+    seconds = round(time.process_time() - start)
+    print(f"{name}: {seconds} CPU seconds", file=sys.stderr, flush=True)
+    KEPT.mkdir(parents=True, exist_ok=True)
+    kept = {"commit": commit(), "cpu_seconds": seconds, "figures": [asdict(figure) for figure in found]}
+    path.write_text(json.dumps(kept, indent=1))
+    return found
+
+
+# --only and --resume, taken off the command line before `main` reads the rest of it
+OPTIONS = argparse.Namespace(only=None, resume=False)
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--only", nargs="+", choices=PARTS, metavar="PART")
+    parser.add_argument("--resume", action="store_true")
+    OPTIONS, sys.argv[1:] = parser.parse_known_args()
+    main("learning", measure, f"{__doc__}\nAlso: --only PART ... ({', '.join(PARTS)}), --resume.")
