@@ -23,3 +23,16 @@ class Turn(NamedTuple):
 
     row: Weights  # whom it hears, own id included
     tells: tuple[PeerId, ...]  # who has it in its row, sorted
+
+
+class Pair(NamedTuple):
+    """Where the two LoRA factors of one module lie in a vector (d,): their product B A (n_out, n_in) is what acts.
+
+    Rows are contiguous. Of an embedding peft adds (B A)^T; A and B lie as here.
+    """
+
+    a: slice  # r * n_in entries: A (r, n_in)
+    b: slice  # n_out * r entries: B (n_out, r)
+    r: int
+    n_in: int
+    n_out: int
