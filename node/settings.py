@@ -69,6 +69,7 @@ Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=4096)]
 Patterns: TypeAlias = Annotated[tuple[Name, ...], Field(strict=False), AfterValidator(_some)]
 Layers: TypeAlias = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False), AfterValidator(_some)]
 Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400)]
+Rank: TypeAlias = Annotated[int, Field(ge=1, le=1024)]
 Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**32)]
 
 
@@ -156,6 +157,9 @@ class LoraConfig(Settings):
         default=(),
         description="what of the adapter is not trained but stays at its common start: patterns as in gossip.share; "
         "[lora_A] is FFA-LoRA",
+    )
+    own_rank: Rank | dict[Name, Rank] | None = Field(
+        default=None, description="directions that this node trains, or {id: number}, r or less; null: all r"
     )
     prompt_tokens: int = Field(default=8, ge=1, le=4096, description="of method: prompt; virtual tokens")
 
@@ -302,6 +306,14 @@ class GossipConfig(Settings):
         description="what is sent of what is trained: all, or names, words of names or globs, such as [lora_A] "
         '(FedSA-LoRA) or [all, "!classifier"] (private head); the rest stays with its node',
     )
+    products: Literal["factors", "alternate", "procrustes", "svd"] = Field(
+        default="factors",
+        description="how LoRA's A and B are mixed: factors: each by itself; alternate: so, but trained in turns; "
+        "procrustes: turned next to ours first; svd: the product, cut back to r (the last two with dpsgd only)",
+    )
+    alternate_every: Annotated[int, Field(ge=1, le=10**6)] | None = Field(
+        default=None, description="rounds of a turn with products: alternate; null: from the graph's spectral gap"
+    )
     max_staleness: int = Field(default=10, ge=0, le=10**6, description="rounds; older messages are not mixed")
     first_contact: Seconds = Field(default=60.0, description="seconds that the first exchange waits for a neighbour")
     deadline: DeadlineConfig = Field(default=DeadlineConfig(), description="seconds that a round waits for a neighbour")
@@ -317,6 +329,8 @@ class GossipConfig(Settings):
             raise ValueError(f"mode: mixing: {name} takes every neighbour's word of every round; wanted synchronous")
         if self.joins and not traits.joins:
             raise ValueError(f"joins: mixing: {name} has a plan for the graph as it began; wanted joins: false")
+        if self.alternate_every is not None and self.products != "alternate":
+            raise ValueError(f"alternate_every has no use with products: {self.products}; wanted products: alternate")
         return self
 
 

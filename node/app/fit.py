@@ -29,12 +29,28 @@ def fitted(config: NodeConfig, topology: Topology) -> tuple[NodeConfig, Topology
         config = config.model_copy(update={"gossip": g.model_copy(update={"mixing": rule})})
         topology = choice.on(topology)
     check_fit(config.gossip.mixing, topology, config.gossip.settle)
+    _check_products(config)
     if config.gossip.joins and not (topology.is_static and not topology.directed):
         raise ConfigError(
             f"gossip.joins: {topology.source} has a schedule or directed edges, which have a plan for its own nodes; "
             "wanted joins: false, or an undirected graph without a schedule"
         )
     return config, topology, choice
+
+
+def _check_products(config: NodeConfig) -> None:
+    """Only a mean over neighbours can be taken of products; each hop of another rule means something by its entries."""
+    rule, products = config.gossip.mixing.name, config.gossip.products
+    said = f"gossip.products: {products}" if products in ("procrustes", "svd") else None
+    if config.lora.own_rank is not None:
+        if products == "procrustes":
+            raise ConfigError(
+                "gossip.products: procrustes turns directions into each other, which lora.own_rank keeps apart; "
+                "wanted products: factors or svd, or no own_rank"
+            )
+        said = said or "lora.own_rank"
+    if said is not None and rule != "dpsgd":
+        raise ConfigError(f"{said} with gossip.mixing: {rule}; wanted mixing: dpsgd, or products: factors")
 
 
 def check_fit(rule: Rule, topology: Topology, settle: bool = True) -> None:

@@ -18,10 +18,11 @@ from node import failpoints
 from node.app.doorkeeper import Doorkeeper
 from node.app.growing import GrowingGraph
 from node.app.joining import Place, enter, keep, reached
-from node.app.mixing import is_due, mixing_of
+from node.app.mixing import is_due
 from node.app.model_card import CardFacts, model_card
 from node.app.predict import predict
 from node.app.processes import announce, interruptible
+from node.app.products import rule_of, start_of
 from node.app.recorder import Recorder
 from node.app.run_folder import RunFolder, write_json
 from node.app.settings import agreed_digests, peer_config
@@ -136,9 +137,10 @@ class Node:
             joins = self._enter(self.place, learner, epoch, joins)
         start = saved.round if saved is not None else 0
         config = peer_config(warm.config, warm.topology, self.peer, self._agreed(learner), epoch, start, joins)
-        rule = warm.code.mixing if warm.code is not None else mixing_of(warm.config, warm.topology)
+        schema = learner.adapter.schema
+        rule = warm.code.mixing if warm.code is not None else rule_of(warm.config, warm.topology, schema)
         if saved is None:
-            return GossipPeer(config, learner.shared, rule)
+            return GossipPeer(config, start_of(warm.config, self.peer, learner.shared, schema), rule)
         return GossipPeer(config, saved.shared, rule, saved.protocol)
 
     def _agreed(self, learner: Prepared) -> Digests:

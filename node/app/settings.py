@@ -86,8 +86,19 @@ def _datasets(given: tuple[object, ...]) -> tuple[DatasetSettings, ...]:
 def agreed_digests(config: NodeConfig, topology: Topology, learner: Digests) -> Digests:
     """What the hello compares: of the learner, the rule, the graph as it began, and whether it may grow."""
     g = config.gossip
-    agreed = {"mixing": f"{g.mixing}{' + moments' if g.moments else ''}", "topology": topology.digest}
+    agreed = {
+        "mixing": f"{g.mixing}{' + moments' if g.moments else ''}{_products(config)}",
+        "topology": topology.digest,
+    }
     return {**learner, **agreed, **({"joins": "on"} if g.joins else {})}
+
+
+def _products(config: NodeConfig) -> str:
+    """How factors are mixed, where that is not entry by entry; own ranks may differ, that there are some may not."""
+    g = config.gossip
+    turns = f" every {g.alternate_every or 'auto'}" if g.products == "alternate" else ""
+    ranks = " + own ranks" if config.lora.own_rank is not None else ""
+    return (f" + products {g.products}{turns}" if g.products != "factors" else "") + ranks
 
 
 def peer_config(

@@ -371,6 +371,7 @@ class GossipPeer:
         self._exchange, self._settled, self._done_rounds = None, self._shared, e.round + 1
         self._kept = self._pack()
         self._catch_up.gap = self.config.max_staleness  # what we hold is something of our own now
+        e.stats = {**e.stats, **self._mixing.measured(self._rule)}
         mixed = e.mixed(self._shared, self._mixing.intact(self._rule), self._mixing.mass(self._rule))
         effects: list[Effect] = [mixed, *self._persist(now)]
         if not self.config.overlap:
