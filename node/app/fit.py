@@ -49,6 +49,8 @@ def _check_products(config: NodeConfig) -> None:
                 "wanted products: factors or svd, or no own_rank"
             )
         said = said or "lora.own_rank"
+    if products == "alternate" and rule == "des-loc":  # its periods would beat with the turns
+        raise ConfigError("gossip.products: alternate with gossip.mixing: des-loc; wanted mixing: dpsgd, or factors")
     if said is not None and rule != "dpsgd":
         raise ConfigError(f"{said} with gossip.mixing: {rule}; wanted mixing: dpsgd, or products: factors")
 

@@ -22,7 +22,7 @@ from node.app.mixing import is_due
 from node.app.model_card import CardFacts, model_card
 from node.app.predict import predict
 from node.app.processes import announce, interruptible
-from node.app.products import rule_of, start_of
+from node.app.products import pairs_of, rule_of, start_of
 from node.app.recorder import Recorder
 from node.app.run_folder import RunFolder, write_json
 from node.app.settings import agreed_digests, peer_config
@@ -178,7 +178,13 @@ class Node:
         network = Network(listen=listen, addresses=addresses, seed=self.warm.config.seed)
         epoch, logs = protocol.config.epoch, self.warm.config.logs
         with (
-            Recorder(self.folder.records, learner.adapter.initial, self.warm, graph.predicted) as recorder,
+            Recorder(
+                self.folder.records,
+                learner.adapter.initial,
+                self.warm,
+                graph.predicted,
+                pairs_of(learner.adapter.schema),
+            ) as recorder,
             Journal(self.folder.journal, epoch, limit_bytes=logs.rotate_bytes, keep=logs.keep_journals) as journal,
         ):
             board = StatusBoard(self.warm, protocol, recorder, graph)

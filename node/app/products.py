@@ -28,28 +28,40 @@ SIDES = (("lora_A.weight", "lora_B.weight"), ("lora_embedding_A", "lora_embeddin
 
 
 def pairs_of(schema: Schema) -> tuple[Pair, ...]:
-    """The factor pairs whose both sides are in the schema, in its order.
-
-    Raises:
-        ConfigError: factors that are no matrices (LoRA on convolutions).
-    """
-    entries = {e.name: e for e in schema.entries}
-    pairs = []
-    for a_end, b_end in SIDES:
-        for name, a in entries.items():
-            b = entries.get(name.removesuffix(a_end) + b_end) if name.endswith("." + a_end) else None
-            if b is not None:
-                pairs.append(_pair(a, b))
+    """The factor pairs whose both sides are in the schema, in its order; those of convolutions are left out."""
+    pairs = [
+        Pair(slice(a.offset, a.stop), slice(b.offset, b.stop), a.shape[0], a.shape[1], b.shape[0])
+        for a, b in _sides(schema)
+        if _are_matrices(a, b)
+    ]
     return tuple(sorted(pairs, key=lambda pair: pair.a.start))
 
 
-def _pair(a: Entry, b: Entry) -> Pair:
-    if len(a.shape) != 2 or len(b.shape) != 2 or a.shape[0] != b.shape[1]:
+def _sides(schema: Schema) -> list[tuple[Entry, Entry]]:
+    entries = {e.name: e for e in schema.entries}
+    names = [(n, n.removesuffix(a) + b) for a, b in SIDES for n in entries if n.endswith(f".{a}")]
+    return [(entries[a], entries[b]) for a, b in names if b in entries]
+
+
+def _are_matrices(a: Entry, b: Entry) -> bool:
+    return len(a.shape) == 2 and len(b.shape) == 2 and a.shape[0] == b.shape[1]
+
+
+def _matrices_of(schema: Schema, said: str) -> tuple[Pair, ...]:
+    """All pairs, of which there are some. Raises ConfigError."""
+    for a, b in _sides(schema):
+        if not _are_matrices(a, b):
+            raise ConfigError(
+                f"{said}: {a.name} has shape {a.shape} and its B {b.shape}; wanted matrices (r, n_in) and (n_out, r): "
+                "leave convolutions out of lora.target_modules, or write products: factors"
+            )
+    pairs = pairs_of(schema)
+    if not pairs:
         raise ConfigError(
-            f"gossip.products: {a.name} has shape {a.shape} and its B {b.shape}; wanted matrices (r, n_in) and "
-            "(n_out, r): leave convolutions out of lora.target_modules, or write gossip.products: factors"
+            f"{said}, but no module has both lora_A and lora_B among what is shared; "
+            "wanted gossip.share: [all] and lora.method: lora, or products: factors"
         )
-    return Pair(slice(a.offset, a.stop), slice(b.offset, b.stop), a.shape[0], a.shape[1], b.shape[0])
+    return pairs
 
 
 def rule_of(config: NodeConfig, topology: Topology, schema: Schema) -> Mixing:
@@ -65,12 +77,7 @@ def rule_of(config: NodeConfig, topology: Topology, schema: Schema) -> Mixing:
     products, ranks = config.gossip.products, config.lora.own_rank
     if products not in ("procrustes", "svd") and ranks is None:
         return mixing_of(config, topology)
-    pairs = pairs_of(schema)
-    if not pairs:
-        raise ConfigError(
-            f"gossip.products: {products}{', lora.own_rank' if ranks is not None else ''}, but no module has both "
-            "lora_A and lora_B among what is shared; wanted gossip.share: [all] and lora.method: lora"
-        )
+    pairs = _matrices_of(schema, f"gossip.products: {products}" if ranks is None else "lora.own_rank")
     if products == "svd":
         return product_mean(pairs)
     return dpsgd(aligned_mean(pairs) if products == "procrustes" else padded_mean(pairs))

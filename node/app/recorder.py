@@ -8,17 +8,18 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
 from node.app.mixing import predicted_contraction
 from node.app.warm import Warm
 from node.drivers.grpc import RoundReport
+from node.observe.probes import product_sketch
 from node.observe.records import RecordWriter, RoundRecord, Seconds, read_records
 from node.observe.sketch import sketch, to_bytes
 from node.observe.status import RECORDS
-from node.types import Vector
+from node.types import Pair, Vector
 
 LOG = logging.getLogger(__name__)
 
@@ -31,13 +32,21 @@ class Recorder:
         start: (d,) theta_0, which sketches are taken from.
         warm: settings and topology, for what the graph promises.
         predicted: what it promises in a round, where it may grow.
+        pairs: LoRA factors whose products are sketched, too.
     """
 
-    def __init__(self, path: Path, start: Vector, warm: Warm, predicted: Callable[[int], float] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        start: Vector,
+        warm: Warm,
+        predicted: Callable[[int], float] | None = None,
+        pairs: Sequence[Pair] = (),
+    ) -> None:
         self.newest: deque[RoundRecord] = deque(read_records(path)[-RECORDS:] if path.exists() else (), maxlen=RECORDS)
         self.counters: Counter[str] = Counter()  # "records": that could not be written
         self._path, self._writer = path, RecordWriter(path)
-        self._start = start.numpy()
+        self._start, self._pairs = start.numpy(), tuple(pairs)
         promised = predicted_contraction(warm.config, warm.topology) if predicted is None else 0.0
         self._predicted = predicted or (lambda round: promised)
 
@@ -59,6 +68,7 @@ class Recorder:
             settled=mixed.settled,
             before=self._sketch(mixed.before["theta"]),
             after=self._sketch(mixed.after["theta"]),
+            product=to_bytes(product_sketch(mixed.after["theta"].numpy(), self._pairs)) if self._pairs else b"",
             predicted_contraction=self._predicted(mixed.round),
         )
         self.newest.append(record)

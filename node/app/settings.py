@@ -18,13 +18,18 @@ from node.learn.trainer import TrainSettings
 from node.types import Digests, PeerId
 
 
-def learn_settings(config: NodeConfig, peer: PeerId | None = None) -> LearnSettings:
-    """What the learner of `peer` is made from; None: of any node, where all have the same labels."""
+def learn_settings(config: NodeConfig, peer: PeerId | None = None, alternate: int = 0) -> LearnSettings:
+    """What the learner of a node is made from.
+
+    Args:
+        peer: whose; None: any node's, where all have the same labels.
+        alternate: rounds of a turn of A or B, see `node.app.products.period_of`.
+    """
     return LearnSettings(
         base_model=config.base_model,
         task=config.task,
         lora=_lora(config),
-        train=_train(config),
+        train=_train(config, alternate),
         data=DataSettings(
             datasets=_datasets(config.datasets),
             tests=_datasets(config.test_datasets),
@@ -58,7 +63,7 @@ def _lora(config: NodeConfig) -> LoraSettings:
     )
 
 
-def _train(config: NodeConfig) -> TrainSettings:
+def _train(config: NodeConfig, alternate: int) -> TrainSettings:
     c = config.train
     return TrainSettings(
         learning_rate=c.learning_rate,
@@ -72,6 +77,7 @@ def _train(config: NodeConfig) -> TrainSettings:
         delayed=c.delayed_gradient and config.gossip.moments,
         schedule=c.lr_scheduler,
         warmup=c.warmup_ratio,
+        alternate=alternate,
         rounds=config.gossip.rounds,
         bf16=c.bf16,
         prefix_cache=c.prefix_cache,
@@ -86,19 +92,21 @@ def _datasets(given: tuple[object, ...]) -> tuple[DatasetSettings, ...]:
 def agreed_digests(config: NodeConfig, topology: Topology, learner: Digests) -> Digests:
     """What the hello compares: of the learner, the rule, the graph as it began, and whether it may grow."""
     g = config.gossip
-    agreed = {
-        "mixing": f"{g.mixing}{' + moments' if g.moments else ''}{_products(config)}",
-        "topology": topology.digest,
-    }
+    agreed = {"mixing": mixing_said(config), "topology": topology.digest}
     return {**learner, **agreed, **({"joins": "on"} if g.joins else {})}
 
 
-def _products(config: NodeConfig) -> str:
-    """How factors are mixed, where that is not entry by entry; own ranks may differ, that there are some may not."""
+def mixing_said(config: NodeConfig) -> str:
+    """The rule and all that belongs to it, for the hello and for people; of own ranks only that there are some."""
     g = config.gossip
     turns = f" every {g.alternate_every or 'auto'}" if g.products == "alternate" else ""
-    ranks = " + own ranks" if config.lora.own_rank is not None else ""
-    return (f" + products {g.products}{turns}" if g.products != "factors" else "") + ranks
+    parts = {
+        f"{g.mixing}": True,
+        "moments": g.moments,
+        f"products {g.products}{turns}": g.products != "factors",
+        "own ranks": config.lora.own_rank is not None,
+    }
+    return " + ".join(part for part, said in parts.items() if said)
 
 
 def peer_config(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from node.app.growing import GrowingGraph
 from node.app.recorder import Recorder
+from node.app.settings import mixing_said
 from node.app.warm import Warm
 from node.core.peer import GossipPeer, Phase
 from node.drivers.grpc import GrpcNode
@@ -27,7 +28,7 @@ class StatusBoard:
         self._peer, self._recorder, self._graph = peer, recorder, graph
         self.address = graph.now().addresses[peer.config.peer]
         self._digest = warm.topology.digest
-        self._mixing = str(warm.config.gossip.mixing) + (" + moments" if warm.config.gossip.moments else "")
+        self._mixing = mixing_said(warm.config)
         self._started = time.monotonic()
         self._driver: GrpcNode | None = None
 

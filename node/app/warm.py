@@ -47,11 +47,12 @@ def prepare(config: NodeConfig, topology: Topology, alone: PeerId | None = None,
     import torch
 
     torch.set_num_threads(1)
+    from node.app.products import period_of
     from node.learn.prepare import open_learner, open_model
 
     code = load_code(config, allow_code)
     first = alone or topology.nodes[0]
-    settings = learn_settings(config, first)
+    settings = learn_settings(config, first, period_of(config, topology))
     base = open_model(settings, first)
     learner = None
     if settings.common and alone is None:

@@ -51,6 +51,7 @@ class RoundRecord:
     settled: float = 0.0  # by how much, in the units of x, what earlier rounds owed moved us, or would have
     before: bytes = b""  # sketch of theta - theta_0 before mixing, 4k bytes; empty: none
     after: bytes = b""  # and after mixing
+    product: bytes = b""  # sketch of LoRA's products B A after mixing, see `node.observe.probes`; empty: none
     predicted_contraction: float | None = None  # what the graph and the rule promise for a whole round
 
 
@@ -72,6 +73,7 @@ def to_line(record: RoundRecord) -> str:
         "settled": _finite(record.settled),
         "before": base64.b64encode(record.before).decode(),
         "after": base64.b64encode(record.after).decode(),
+        "product": base64.b64encode(record.product).decode(),
         "predicted_contraction": _finite(record.predicted_contraction),
     }
     return json.dumps(fields, separators=(",", ":"), allow_nan=False)
@@ -107,6 +109,7 @@ def _from_fields(fields: Mapping[str, Any]) -> RoundRecord:
         settled=float(fields.get("settled") or 0.0),
         before=base64.b64decode(fields["before"], validate=True),
         after=base64.b64decode(fields["after"], validate=True),
+        product=base64.b64decode(fields.get("product") or "", validate=True),
         predicted_contraction=fields["predicted_contraction"],
     )
 
