@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from node.graph.checks import seen
 from node.graph.reading import did_you_mean
 from node.mixings import Rule
+from node.settings import Codec
 
 MOST = 8  # problems that are listed
 PLAIN_KEY = re.compile(r"[\w.-]{1,60}")
@@ -69,7 +70,7 @@ def dotted_keys(model: type[BaseModel], prefix: str = "") -> dict[str, FieldInfo
     for name, field in model.model_fields.items():
         keys[prefix + name] = field
         kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel) and not issubclass(kind, Rule):  # a rule is one value
+        if isinstance(kind, type) and issubclass(kind, BaseModel) and not issubclass(kind, Rule | Codec):  # one value
             keys |= dotted_keys(kind, f"{prefix}{name}.")
     return keys
 

@@ -121,6 +121,7 @@ class Traits(NamedTuple):
     directed: bool = False  # who hears a node need not tell it anything
     schedules: bool = True  # W may change from round to round
     joins: bool = False  # the graph may grow while it runs
+    lossless: bool = False  # what it tells must arrive bit by bit: gossip.codec must be float32
     settles: bool = False  # it hangs on settlement: gossip.settle must be on
 
 
@@ -128,7 +129,7 @@ AUTO = "auto"
 MIXINGS: Mapping[str, Traits] = {
     "dpsgd": Traits("node.gossip.dpsgd:dpsgd", asynchronous=True, directed=True, joins=True),
     "exact": Traits("node.gossip.exact:exact", Exact),
-    "push-sum": Traits("node.gossip.push_sum:push_sum", asynchronous=True, directed=True, joins=True),
+    "push-sum": Traits("node.gossip.push_sum:push_sum", asynchronous=True, directed=True, joins=True, lossless=True),
     "choco": Traits("node.gossip.choco:choco", Choco, asynchronous=True, joins=True),
     "ad-psgd": Traits("node.gossip.ad_psgd:ad_psgd", AdPsgd, asynchronous=True, settles=True),
     "gradient-tracking": Traits("node.gossip.gradient_tracking:gradient_tracking", asynchronous=True, directed=True),

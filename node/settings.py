@@ -6,11 +6,13 @@ Layer 5, below `node.config`; no torch. Mixing rules are in `node.mixings`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_serializer, model_validator
 
 from node.graph.checks import seen
+from node.graph.reading import did_you_mean
 from node.mixings import MixingRule, Rule, traits_of
 
 EMBEDDED = ("minilm", "stdlib-docstrings")  # a model and a data set that come with the installation: names, never paths
@@ -68,6 +70,8 @@ Targets: TypeAlias = Annotated[tuple[str, ...] | Literal["all-linear"] | None, B
 Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=4096)]
 Patterns: TypeAlias = Annotated[tuple[Name, ...], Field(strict=False), AfterValidator(_some)]
 Layers: TypeAlias = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False), AfterValidator(_some)]
+CODECS = ("float32", "bf16", "int8", "int4")
+CodecName: TypeAlias = Literal["float32", "bf16", "int8", "int4"]
 Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400)]
 Rank: TypeAlias = Annotated[int, Field(ge=1, le=1024)]
 Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**32)]
@@ -277,6 +281,51 @@ class DeadlineConfig(Settings):
         return self
 
 
+class Codec(Settings):
+    """How the changes of each channel travel. One value of a node file: a word, or a mapping of words."""
+
+    theta: CodecName = "float32"  # the parameters, and whatever a rule adds
+    m: CodecName = "float32"
+    s: CodecName = "float32"
+
+    @property
+    def by_channel(self) -> dict[str, str]:
+        return {name: getattr(self, name) for name in type(self).model_fields}
+
+    @property
+    def is_lossless(self) -> bool:
+        return set(self.by_channel.values()) == {"float32"}
+
+    @model_serializer
+    def _written(self) -> str | dict[str, str]:
+        return self.theta if self == codec_of(self.theta) else self.by_channel
+
+    def __str__(self) -> str:
+        written = self._written()
+        return written if isinstance(written, str) else ", ".join(f"{c}: {name}" for c, name in written.items())
+
+
+MOMENTS = {"int4": "int8"}  # codec of m and s where one word is said for all, if it is another one
+
+
+def codec_of(said: Any) -> Codec:
+    """What a word, or a mapping of some channels, stands for. Raises ValueError with what was wanted."""
+    if isinstance(said, Codec):
+        return said
+    given = dict(said) if isinstance(said, Mapping) else {"theta": said}
+    for channel, name in given.items():
+        if channel not in Codec.model_fields:
+            wanted = ", ".join(Codec.model_fields)
+            raise ValueError(
+                f"{seen(channel)} is no channel; wanted {wanted}{did_you_mean(channel, Codec.model_fields)}"
+            )
+        if not isinstance(name, str) or name not in CODECS:
+            shown = f"{channel} is {seen(name)}; " if isinstance(said, Mapping) else ""
+            raise ValueError(f"{shown}wanted {' | '.join(CODECS)}{did_you_mean(name, CODECS)}")
+    moments = MOMENTS.get(given.get("theta", "float32"), given.get("theta", "float32"))
+    return Codec(**{"m": moments, "s": moments, **given})
+
+
 class GossipConfig(Settings):
     """Whom to talk to, how often, and how what was heard is mixed."""
 
@@ -300,6 +349,11 @@ class GossipConfig(Settings):
     )
     moments: bool = Field(
         default=True, description="mix AdamW's moments, too: under label skew worth 6 to 15 points on a ring of 4"
+    )
+    codec: Annotated[Codec, BeforeValidator(codec_of)] = Field(
+        default=Codec(),
+        description="how changes are sent: float32 (4 bytes an entry), bf16 (2), int8 (1), int4 (1/2; moments go in "
+        "int8), or by channel, as {theta: int4, m: int8, s: int8}",
     )
     share: Patterns = Field(
         default=("all",),

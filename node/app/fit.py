@@ -30,6 +30,11 @@ def fitted(config: NodeConfig, topology: Topology) -> tuple[NodeConfig, Topology
         topology = choice.on(topology)
     check_fit(config.gossip.mixing, topology, config.gossip.settle)
     _check_products(config)
+    if traits_of(config.gossip.mixing).lossless and not config.gossip.codec.is_lossless:
+        raise ConfigError(
+            f"gossip.codec: {config.gossip.codec}, but mixing: {config.gossip.mixing.name} keeps books of what it sent "
+            "to the last bit; wanted codec: float32"
+        )
     if config.gossip.joins and not (topology.is_static and not topology.directed):
         raise ConfigError(
             f"gossip.joins: {topology.source} has a schedule or directed edges, which have a plan for its own nodes; "

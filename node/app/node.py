@@ -18,7 +18,6 @@ from node import failpoints
 from node.app.doorkeeper import Doorkeeper
 from node.app.growing import GrowingGraph
 from node.app.joining import Place, enter, keep, reached
-from node.app.mixing import is_due
 from node.app.model_card import CardFacts, model_card
 from node.app.predict import predict
 from node.app.processes import announce, interruptible
@@ -27,6 +26,7 @@ from node.app.recorder import Recorder
 from node.app.run_folder import RunFolder, write_json
 from node.app.settings import agreed_digests, peer_config
 from node.app.status import StatusBoard
+from node.app.traffic import bytes_to_send
 from node.app.warm import Warm
 from node.core.keep import unpack_joins
 from node.core.messages import PROTOCOL_VERSION, Hello, Join
@@ -47,7 +47,6 @@ from node.wire.join import add_join_service
 from node.wire.status import add_status_service
 
 LOG = logging.getLogger(__name__)
-FLOAT32 = 4  # bytes
 LOCAL = "127.0.0.1:0"  # where a node listens that nobody can dial: for status and health, on a free port
 LOG_LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -229,7 +228,7 @@ class Node:
             "parameters": learner.parameters,
             "bytes_sent": driver.bytes_sent,
             "bytes_received": driver.bytes_received,
-            "ideal_bytes": self._ideal_bytes(protocol),
+            "ideal_bytes": bytes_to_send(protocol, config.gossip.mixing),
             "faults": dict(protocol.faults),
             "examples": learner.examples,
             "classes": list(learner.classes),
@@ -238,14 +237,6 @@ class Node:
             "sentences": [next(iter(verdict.items())) for verdict in said],
         }
         write_json(self.folder.result, document)
-
-    def _ideal_bytes(self, protocol: GossipPeer) -> int:
-        """What this node had to send at least: every channel that is mixed, in float32, to whom W(t) says."""
-        rule, total = self.warm.config.gossip.mixing, 0
-        for r in range(protocol.config.start_round, protocol.config.rounds):
-            due = sum(entries for name, entries in protocol.channels.items() if is_due(rule, name, r))
-            total += FLOAT32 * due * protocol.tells(r)
-        return total
 
     def _facts(self, learner: Prepared, protocol: GossipPeer, accuracy: float | None) -> CardFacts:
         config, base = self.warm.config, learner.adapter.base

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from node.app.mixing import place_of
+from node.codec.named import codecs_of
 from node.config import NodeConfig, labels_of, own_labels
 from node.core.deadlines import DeadlineLimits
 from node.core.messages import Join
@@ -124,7 +125,7 @@ def peer_config(
         digests: of the learner.
         joins: nodes that have joined; `peer` may be one of them.
     """
-    g = config.gossip
+    g, codecs = config.gossip, codecs_of(config.gossip.codec.by_channel)
     joins = joins if g.joins else ()
     graph = topology if peer in topology.addresses else grown(topology, joins)
     return PeerConfig(
@@ -142,6 +143,8 @@ def peer_config(
         asynchronous=g.mode == "asynchronous",
         overlap=g.overlap,
         settle=g.settle,
+        codec=codecs["theta"],
+        codecs={name: codec for name, codec in codecs.items() if name != "theta"},
         persist_every=config.checkpoint_every,
         persist_seconds=config.checkpoint_seconds,
     )

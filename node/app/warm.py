@@ -33,7 +33,7 @@ class Warm:
             return self
         from node.learn.prepare import open_model
 
-        settings = learn_settings(self.config, peer)
+        settings = learn_settings(self.config, peer, self.settings.train.alternate)
         return self if settings == self.settings else replace(self, settings=settings, base=open_model(settings, peer))
 
 

@@ -13,8 +13,9 @@ from node.cli.topology_convert import convert
 from node.cli.topology_draw import draw
 from node.cli.topology_new import new
 from node.cli.topology_show import print_topology
+from node.cli.traffic import CodecOption, size_of
 from node.config import load_topology
-from node.graph.prediction import TARGET, message_bytes_of, summary
+from node.graph.prediction import TARGET, summary
 
 topology = typer.Typer(help="Look at topology files.", rich_markup_mode=None)
 
@@ -34,11 +35,12 @@ def show(
     params: Annotated[
         int | None, typer.Option(min=1, help="The same by shared parameters: 12 bytes each, moments included.")
     ] = None,
+    codec: CodecOption = None,
     target: Annotated[float, typer.Option(help="Predict until differences are this much of what they were.")] = TARGET,
     json: Json = False,
 ) -> None:
     """Nodes, neighbours, spectral gap, and how many rounds consensus will take."""
-    size = message_bytes if message_bytes is not None else message_bytes_of(params) if params is not None else None
+    size = size_of(message_bytes, params, codec)
     facts = summary(load_topology(file), size, target)
     if json:
         print_json(facts)

@@ -10,12 +10,13 @@ from rich.table import Table
 
 from node.app.link_files import load_links
 from node.cli.console import Json, note, print_json, results
+from node.cli.traffic import CodecOption, size_of
 from node.config import load_topology
 from node.errors import ConfigError
 from node.graph.advisor import added_edges, judged, lines
 from node.graph.fastest import Offer, offers
 from node.graph.links import Links, filled
-from node.graph.prediction import TARGET, message_bytes_of, rate_of
+from node.graph.prediction import TARGET, rate_of
 from node.graph.topology import Topology
 
 EDGES = 3  # that are advised where nothing else is asked for
@@ -37,13 +38,14 @@ def advise(
     params: Annotated[
         int | None, typer.Option(min=1, help="The same by shared parameters: 12 bytes each, moments included.")
     ] = None,
+    codec: CodecOption = None,
     json: Json = False,
 ) -> None:
     """Edges that help most; with links, the topology, schedule and rule that agree soonest."""
     if links is not None and via is not None:
         raise ConfigError("--links and --via: wanted one of the two")
     graph = load_topology(file)
-    size = message_bytes if message_bytes is not None else message_bytes_of(params) if params is not None else None
+    size = size_of(message_bytes, params, codec)
     document: dict[str, Any] = {}
     if edges is not None or (links is None and via is None):
         document |= _edges(graph, EDGES if edges is None else edges)

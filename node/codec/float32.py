@@ -14,6 +14,7 @@ from node.codec.compressor import Buffer, Compressor
 from node.errors import BadMessage
 from node.types import Vector
 
+NAME = "float32"
 LITTLE_ENDIAN = np.dtype("<f4")
 
 
@@ -45,4 +46,4 @@ def add(base: Vector, delta: Vector) -> Vector:
 
 def float32() -> Compressor:
     """The codec; it also carries snapshots, whatever codec the deltas use."""
-    return Compressor("float32", encode, decode, subtract, add)
+    return Compressor(NAME, encode, decode, subtract, add, is_lossless=True)

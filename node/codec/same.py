@@ -18,7 +18,15 @@ def is_same(x: Vector, base: Vector) -> bool:
 
 def same() -> Compressor:
     """The codec of a delta that changes nothing. It takes no other delta, and no snapshot."""
-    return Compressor(SAME, lambda x, _: b"", _decode, lambda x, base: x, lambda base, nothing: base)
+    return Compressor(
+        SAME,
+        lambda x, _: b"",
+        _decode,
+        lambda x, base: x,
+        lambda base, nothing: base,
+        size=lambda d: 0,
+        is_lossless=True,
+    )
 
 
 def _decode(data: Buffer, size: int) -> Vector:

@@ -6,6 +6,10 @@ the result; a gap, a restart or a mismatch leaves the replica as it was and asks
 idempotent on (sender, epoch, seq).
 
 The base of a delta is the last version *sent*, not the last acknowledged: the bits must not hang on the timing of acks.
+
+What a codec loses is made up for by itself: the next delta is taken against what the neighbour really holds of us, so
+that it has the error of the last one in it (error feedback). The copy of a vector that stays still comes nearer to it
+with each message by what the codec leaves of one. Memory of it there is none but the copy: a snapshot starts anew.
 """
 
 from __future__ import annotations
@@ -18,13 +22,13 @@ import xxhash
 from node.codec import float32 as plain
 from node.codec.compressor import Compressor
 from node.codec.same import SAME, is_same, same
+from node.codec.sizes import SMALL
 from node.core.messages import Channel, Held, Hello, Pair, Settlement, Snapshot, SnapshotRequest, Update
 from node.core.settlement import Amount, Follower, Leader
 from node.errors import BadMessage, OutOfSequence, StaleMessage
 from node.types import PeerId, Shared
 
 NOTHING = -1  # the seq before the first message
-SMALL = 64  # entries; channels up to here (flags, bias corrections) always travel in float32
 
 
 def check_of(shared: Shared) -> bytes:
@@ -63,6 +67,7 @@ class Edge:
         channels: name -> entries of every channel that travels.
         codecs: by name, what we can decode; `codec` is what we send deltas with.
         generator: the randomness of `codec`.
+        by_channel: channels that are sent with another codec; a neighbour that cannot decode one gets float32.
     """
 
     def __init__(
@@ -74,9 +79,11 @@ class Edge:
         codecs: Mapping[str, Compressor],
         generator: torch.Generator,
         leads: bool | None = None,
+        by_channel: Mapping[str, Compressor] | None = None,
     ) -> None:
         self.peer = peer
         self.mine: Shared | None = None  # our public copy as the neighbour holds it
+        self.check = b""  # of `mine`
         self.told: tuple[int, int] | None = None  # (round, hop) of the last message sent
         self.snapshots = 0  # sent
         self.unsettled = 0  # pairs that a restart of either end left open
@@ -84,9 +91,12 @@ class Edge:
         self._book = _new_book(leads)
         self._channels = dict(channels)
         self._codec, self._codecs, self._generator = codec, codecs, generator
+        self._by_channel = {name: (by_channel or {}).get(name, codec) for name in channels}
+        self._decodes: Collection[str] = ()  # what the neighbour can
+        self._said: Shared = {}  # what `mine` stands for
+        self.beyond: tuple[str, ...] = ()  # codecs of ours that the neighbour cannot decode: it gets float32
         self._epoch, self._seq = epoch, NOTHING
         self._snapshot_seq = NOTHING  # the seq of the last snapshot sent
-        self._may_omit = False  # the neighbour knows that a channel without bytes is what it was
         self.broken = True  # the neighbour does not hold `mine`: the next message must be a snapshot
         self._theirs: Shared = {}
         self._their_epoch, self._their_seq = -1, NOTHING
@@ -111,8 +121,9 @@ class Edge:
             self._their_epoch, self._their_seq, self._theirs = hello.epoch, NOTHING, {}
             self.unsettled += self._book.open if self._book is not None else 0
             self._book, self._due = _new_book(self._leads), []
-        self._may_omit = SAME in hello.codecs
-        mine = None if self.mine is None else Held(self._epoch, self._seq, check_of(self.mine))
+        self._decodes = frozenset(hello.codecs)
+        self.beyond = tuple(sorted({c.name for c in self._by_channel.values()} - {plain.NAME, *hello.codecs}))
+        mine = None if self.mine is None else Held(self._epoch, self._seq, self.check)
         self.broken = mine is None or hello.held != mine
 
     # ---- outgoing
@@ -122,24 +133,39 @@ class Edge:
         Args:
             is_mixed: we have done this exchange already, with the neighbour, which has forgotten it.
         """
-        self.told = (round, hop)
+        self.told, before, self._said = (round, hop), self._said, shared
         if self.mine is None or self.broken:
-            self.mine = dict(shared)
+            self.mine, self.check = dict(shared), check_of(shared)
             return self._snapshot(is_mixed)
         channels, mine = [], {}
         for name, x in shared.items():
-            codec = self._codec_for(x, self.mine[name])
-            data = codec.encode(codec.subtract(x, self.mine[name]), self._generator)
-            channels.append(Channel(name, codec.name, x.numel(), data))
-            mine[name] = codec.add(self.mine[name], codec.decode(data, x.numel()))
-        self.mine, base = mine, self._seq
+            channel, mine[name] = self._delta(name, x, self.mine[name], x is before.get(name))
+            channels.append(channel)
+        self.mine, self.check, base = mine, check_of(mine), self._seq
         settlement = self._next(is_mixed)
-        return Update(self._epoch, self._seq, base, round, hop, tuple(channels), check_of(mine), settlement)
+        return Update(self._epoch, self._seq, base, round, hop, tuple(channels), self.check, settlement)
 
-    def _codec_for(self, x: torch.Tensor, base: torch.Tensor) -> Compressor:
+    def _delta(self, name: str, x: torch.Tensor, base: torch.Tensor, is_known: bool) -> tuple[Channel, torch.Tensor]:
+        """One channel, and our public copy of it after that.
+
+        Args:
+            is_known: the neighbour was told this very vector last time: it gets no second word on it.
+        """
+        codec = self._codec_for(name, x, base, is_known)
+        delta = codec.subtract(x, base)
+        if not codec.takes(delta):  # not finite, most likely: the neighbour shall see what we have, and refuse it
+            codec = plain.float32()
+            delta = codec.subtract(x, base)
+        data = codec.encode(delta, self._generator)
+        return Channel(name, codec.name, x.numel(), data), codec.add(base, codec.decode(data, x.numel()))
+
+    def _codec_for(self, name: str, x: torch.Tensor, base: torch.Tensor, is_known: bool) -> Compressor:
+        ours = self._by_channel[name]
+        codec = ours if ours.name in self._decodes else plain.float32()
         if x.numel() <= SMALL:
             return plain.float32()
-        return same() if self._may_omit and is_same(x, base) else self._codec
+        is_still = is_same(x, base) or (is_known and not codec.is_lossless)
+        return same() if is_still and SAME in self._decodes else codec
 
     def again(self) -> Snapshot:
         """Our public copy for a neighbour that has lost it; it may have mixed it, so settlement leaves it alone."""
@@ -157,7 +183,7 @@ class Edge:
         settlement = self._next(is_mixed)
         self._snapshot_seq, self.broken, self.snapshots = self._seq, False, self.snapshots + 1
         channels = plain_channels(self.mine)
-        return Snapshot(self._epoch, self._seq, *self.told, channels, check_of(self.mine), settlement)
+        return Snapshot(self._epoch, self._seq, *self.told, channels, self.check, settlement)
 
     def _next(self, is_mixed: bool) -> Settlement | None:
         """The next seq stands for `mine`; what is to be said about the pairs applied before."""

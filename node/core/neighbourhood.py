@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
-from node.codec.float32 import float32
-from node.codec.same import SAME, same
+from node.codec import float32 as plain
+from node.codec.named import KNOWN
 from node.core import hello as greeting
 from node.core.edge import Edge
 from node.core.events import Close, Effect, Noted, Send
@@ -66,14 +66,14 @@ class Neighbourhood:
         self.mailbox = Mailbox(peers, config.max_staleness)
         self.rumours = Rumours(config.peer, config.epoch)
         self._channels, self._generator, self._pairwise = channels, generator, pairwise
+        self._codecs = {codec.name: codec for codec in (*KNOWN, config.codec, *config.codecs.values())}
         self._unsaid: dict[PeerId, list[Told]] = {}  # to whom we could not say it in its turn
         self.edges = {p: self._new_edge(p) for p in peers}
 
     def _new_edge(self, peer: PeerId) -> Edge:
         c = self.config
-        codecs = {codec.name: codec for codec in (float32(), same(), c.codec)}
         leads = c.peer < peer if self._pairwise else None
-        return Edge(peer, c.epoch, self._channels, c.codec, codecs, self._generator, leads)
+        return Edge(peer, c.epoch, self._channels, c.codec, self._codecs, self._generator, leads, c.codecs)
 
     def add(self, peer: PeerId) -> None:
         """One more neighbour."""
@@ -84,10 +84,22 @@ class Neighbourhood:
     # ---- what we say
     def hello(self, to: PeerId, round: int) -> Hello:
         c = self.config
-        return Hello(c.version, c.peer, c.epoch, round, c.digests, (c.codec.name, SAME), self.edges[to].held)
+        return Hello(c.version, c.peer, c.epoch, round, c.digests, tuple(self._codecs), self.edges[to].held)
 
     def tell(self, peer: PeerId, told: Told, is_mixed: bool = False) -> Effect:
         return Send(peer, self.edges[peer].tell(told.outbox[peer], *told.key, is_mixed))
+
+    def as_held(self, told: Told | None) -> Told | None:
+        """`told` as neighbours hold it: where a codec loses something, that is what we have mixed, not what we had."""
+        if told is None or all(codec.is_lossless for codec in (self.config.codec, *self.config.codecs.values())):
+            return told
+        copies: dict[bytes, Shared] = {}  # mostly all neighbours hold the same one
+        outbox = dict(told.outbox)
+        for peer in outbox:
+            edge = self.edges[peer]
+            if edge.mine is not None and edge.told == told.key:
+                outbox[peer] = copies.setdefault(edge.check, edge.mine)
+        return replace(told, outbox=outbox)
 
     def tell_all(self, told: Told) -> list[Effect]:
         """Everybody who is there; who is not is told when it comes."""
@@ -151,13 +163,20 @@ class Neighbourhood:
         member.epoch, member.version = message.epoch, message.version
         member.round = max(member.round, message.round)
         self.members.mark(sender, Liveness.ALIVE, now)
-        effects = self.changed(sender)
+        effects = [*self._in_float32(edge), *self.changed(sender)]
         if member.version >= (1, 1):
             everything = tuple(self.rumours.by_node.values())
             parts = (everything[i : i + AT_ONCE] for i in range(0, len(everything), AT_ONCE))
             effects += [Send(sender, MembersMessage(part)) for part in parts]
             effects += [Send(sender, join) for join in self.joins]
         return effects
+
+    def _in_float32(self, edge: Edge) -> list[Effect]:
+        """Note and count a neighbour that cannot decode what we would send it."""
+        if not edge.beyond:
+            return []
+        self.faults["sent_in_float32"] += 1
+        return [Noted("codec", {"peer": edge.peer, "wanted": list(edge.beyond), "sent": plain.NAME})]
 
     def refuse(self, sender: PeerId, fault: RemoteFault, round: int, now: float) -> list[Effect]:
         """A hello that cannot be accepted: say why, and end the stream."""

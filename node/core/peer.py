@@ -391,7 +391,8 @@ class GossipPeer:
         return [Persist(r, self._settled, self._kept)]
 
     def _pack(self) -> dict[str, Any]:
-        return keep.pack(self._mixing, self._rule, self._told, self._generator, self.joins)
+        told = self._near.as_held(self._told)
+        return keep.pack(self._mixing, self._rule, told, self._generator, self.joins)
 
     def _leave(self, reason: str) -> list[Effect]:
         """Stop here: what was trained but not mixed is dropped, so that the state is one that a round ended with."""
@@ -548,9 +549,9 @@ class GossipPeer:
         return newest if newest - round > self.config.may_lead else round
 
     # ---- W
-    def tells(self, round: int) -> int:
-        """Messages that we send in the exchanges of `round`."""
-        return sum(len(self._plan(round, hop).tells) for hop in range(self._mixing.hops(round)))
+    def tells(self, round: int) -> list[PeerId]:
+        """To whom we send in the exchanges of `round`, message by message."""
+        return [peer for hop in range(self._mixing.hops(round)) for peer in self._plan(round, hop).tells]
 
     def _peers_in(self, e: Exchange) -> list[PeerId]:
         """Whom we hear in this hop, as far as they are there already."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -38,7 +38,8 @@ class PeerConfig:
     persist_every: int = 0  # rounds; 0: only at the end
     persist_seconds: float = 0.0  # since the last one; 0: never by time
     probing: bool = True  # ask silent neighbours whether they are there
-    codec: Compressor = field(default_factory=float32)
+    codec: Compressor = field(default_factory=float32)  # what we send deltas with
+    codecs: Mapping[str, Compressor] = field(default_factory=dict)  # by channel, those that are sent with another one
     version: tuple[int, int] = PROTOCOL_VERSION
     joins: tuple[Join, ...] = ()  # nodes that joined before we started
     rewire: Rewire | None = None  # None: nobody may join
@@ -53,6 +54,10 @@ class PeerConfig:
         total = sum(self.row.values())
         if abs(total - 1.0) > 1e-6:
             raise ConfigError(f"row of W for {self.peer!r} sums to {total:.6f}, not 1")
+
+    def codec_for(self, channel: str) -> Compressor:
+        """What we send a channel with, if it is not a small one."""
+        return self.codecs.get(channel, self.codec)
 
     def plan(self, joins: Sequence[Join]) -> Turns:
         """Our part of W(t) by round and hop, with the nodes that joined."""

@@ -15,12 +15,10 @@ from typing import Protocol, TypeAlias
 
 import torch
 
-from node.core.edge import SMALL
+from node.codec import sizes
 from node.errors import ConfigError, LocalFault
 from node.gossip.mixing import Context, Heard, Mixing, State, generator_of
 from node.types import PeerId, Shared, Turn
-
-FLOAT32 = 4  # bytes; what an entry costs on the wire, whatever it is computed in
 
 Turns: TypeAlias = Callable[[PeerId, int, int], Turn]  # peer, round, hop -> its part of W(t)
 LocalStep: TypeAlias = Callable[[PeerId, int, Shared], Shared]  # peer, round, shared -> trained
@@ -41,7 +39,7 @@ class Traffic:
     """What all peers together sent."""
 
     messages: int = 0
-    bytes: int = 0  # payload in float32; a large channel that a neighbour knows already costs none
+    bytes: int = 0  # of payload; a large channel that a neighbour knows already costs none
 
     def __add__(self, other: Traffic) -> Traffic:
         return Traffic(self.messages + other.messages, self.bytes + other.bytes)
@@ -70,6 +68,7 @@ class Lockstep:
         turns: None: those of the graph, the same in all hops of a round.
         arrives: asked once for each message, receivers and then senders in sorted order; None: nothing is lost.
         seed: of every peer's generator (as `PeerConfig.seed`).
+        codecs: by channel, what messages are counted in; float32 for those not named. What one loses is not done here.
     """
 
     def __init__(
@@ -82,7 +81,9 @@ class Lockstep:
         turns: Turns | None = None,
         arrives: Arrives | None = None,
         seed: int = 0,
+        codecs: Mapping[str, str] | None = None,
     ) -> None:
+        self._codecs = codecs or {}
         self.round, self.shared, self.traffic = 0, dict(start), Traffic()
         self.graph, self.rule, self.step, self.arrives = graph, rule, step, arrives
         self._turns: Turns = turns or (lambda peer, round, hop: graph.turn(peer, round))
@@ -140,17 +141,22 @@ class Lockstep:
 
     def _count(self, sender: PeerId, outbox: Mapping[PeerId, Shared]) -> Traffic:
         """Rules mostly tell all neighbours the same: then its size is counted once."""
-        sizes: dict[tuple[int, int], int] = {}
+        counted: dict[tuple[int, int], int] = {}
         total = 0
         for receiver, said in outbox.items():
             before = self.told.get((sender, receiver), {})
             kind = id(said), id(before)
-            if kind not in sizes:
-                sizes[kind] = sum(x.numel() for name, x in said.items() if not _is_known(x, before.get(name)))
-            total += sizes[kind]
+            if kind not in counted:
+                counted[kind] = sum(self._bytes(name, x, before.get(name)) for name, x in said.items())
+            total += counted[kind]
             self.told[sender, receiver] = said
-        return Traffic(len(outbox), FLOAT32 * total)
+        return Traffic(len(outbox), total)
 
-
-def _is_known(x: torch.Tensor, before: torch.Tensor | None) -> bool:
-    return x.numel() > SMALL and before is not None and (x is before or torch.equal(x, before))
+    def _bytes(self, name: str, x: torch.Tensor, before: torch.Tensor | None) -> int:
+        """As `node.core.edge` sends it: the first time in float32."""
+        if before is None:
+            return sizes.float32(x.numel())
+        is_exact = self._codecs.get(name, "float32") == "float32"
+        if x.numel() > sizes.SMALL and (x is before or (is_exact and torch.equal(x, before))):
+            return 0
+        return sizes.channel_bytes(name, x.numel(), self._codecs)

@@ -23,12 +23,6 @@ from node.graph.weights import PUSH_SUM
 
 TARGET = 1e-3
 MEASURED = 100  # rounds over which the rate of a drawn schedule is measured; 1.5 s at n = 1000
-CHANNELS = 3  # theta, m and s: what a message holds where moments are mixed
-
-
-def message_bytes_of(params: int, moments: bool = True) -> int:
-    """Bytes of one message in float32: `params` shared parameters, with AdamW's two moments of each or without."""
-    return 4 * params * (CHANNELS if moments else 1)
 
 
 def summary(topology: Topology, bytes_per_message: int | None = None, target: float = TARGET) -> dict[str, Any]:

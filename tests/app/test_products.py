@@ -91,7 +91,7 @@ def test_a_sparser_graph_has_longer_turns():
 
 def test_the_turns_reach_the_trainer_and_nobody_elses():
     alternate = config(products="alternate", alternate_every=3)
-    assert learn_settings(alternate, period_of(alternate, RING)).train.alternate == 3
+    assert learn_settings(alternate, alternate=period_of(alternate, RING)).train.alternate == 3
     assert learn_settings(config()).train.alternate == 0
 
 

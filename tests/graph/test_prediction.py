@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from node.errors import ConfigError
-from node.graph.prediction import message_bytes_of, rate_of, rate_while_training, summary
+from node.graph.prediction import rate_of, rate_while_training, summary
 from node.graph.topology import Topology
 
 CONTRACT = [
@@ -129,10 +129,6 @@ def test_the_rate_of_push_sum_is_that_of_its_columns():
     assert rate_of(topology(10, generator="ring", weights="push_sum")) == pytest.approx(
         rate_of(topology(10, generator="ring"))
     )
-
-
-def test_a_message_holds_two_moments_beside_the_parameters():
-    assert (message_bytes_of(1000), message_bytes_of(1000, moments=False)) == (12_000, 4_000)
 
 
 @pytest.mark.parametrize("target", [0.0, 1.0, -1e-3, float("nan"), 1e-12])
