@@ -75,6 +75,27 @@ def adapted(base: Base, settings: LoraSettings) -> Adapted:
     return _plain(base, settings) if settings.method in ("bias", "head") else _by_peft(base, settings)
 
 
+def require_room(base: Base, settings: LoraSettings, sequence_len: int) -> None:
+    """Virtual tokens stand before a text; both must find room in the model.
+
+    Raises:
+        ConfigError: they do not.
+    """
+    if settings.method != "prompt":
+        return
+    room = getattr(base.model.config, "max_position_embeddings", None)
+    if room is not None and sequence_len + settings.prompt_tokens > room:
+        raise ConfigError(
+            f"lora.prompt_tokens: {settings.prompt_tokens} and train.sequence_len: {sequence_len} are more than the "
+            f"{room} tokens that {base.name!r} reads; lower one of them"
+        )
+    if hasattr(base.model, "score"):  # it looks for the last token that is no padding, in ids that it is not given
+        raise ConfigError(
+            f"lora.method: prompt cannot classify with {base.name!r}, which reads from a text's last token; "
+            f"wanted a model such as BERT, or another method"
+        )
+
+
 def file_name(name: str, method: Method) -> str:
     """The name of a parameter in the file that is saved."""
     if name == PROMPT or method in ("bias", "head"):
@@ -159,7 +180,8 @@ def _by_peft(base: Base, settings: LoraSettings) -> Adapted:
 
 def _plain(base: Base, settings: LoraSettings) -> Adapted:
     """Parameters of the model itself, in a copy of their own."""
-    chosen = {name for name in dict(base.model.named_parameters()) if _is_chosen(base, settings, name)}
+    names = [name for name, _ in base.model.named_parameters(remove_duplicate=False)]
+    chosen = {name for name in names if _is_chosen(base, settings, name)}
     tied = _tied(base.model, chosen)
     if tied:
         raise ConfigError(
@@ -221,8 +243,9 @@ def _tied(model: nn.Module, chosen: set[str]) -> tuple[str, str] | None:
     for name, p in model.named_parameters(remove_duplicate=False):
         names.setdefault(id(p), []).append(name)
     for same in names.values():
-        if len(same) > 1 and chosen & set(same):
-            return same[-1], same[0]
+        if len(same) > 1 and (both := chosen & set(same)):
+            trained = min(both)
+            return trained, next(name for name in same if name != trained)
     return None
 
 
