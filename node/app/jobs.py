@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from node.app.run_folder import RunFolder
-from node.app.warm import Warm
+from node.app.warm import Warm, opened
 from node.types import PeerId
 
 
@@ -22,6 +22,7 @@ def run_job(run: RunFolder, job: Mapping[str, Any], warm: Warm) -> int:
         from node.drivers.slow import Slow
 
         peer = PeerId(job["name"])
+        warm = opened(warm, peer, common=False)
         if "addresses" in job:  # neighbours that this node reaches at another address than the topology file's
             graph = replace(warm.topology, addresses={**warm.topology.addresses, **job["addresses"]})
             warm = replace(warm, topology=graph)
@@ -30,6 +31,7 @@ def run_job(run: RunFolder, job: Mapping[str, Any], warm: Warm) -> int:
         return node.run()
     from node.app.learners import Bench, run_alone, run_pooled
 
+    warm = opened(warm, warm.topology.nodes[0], common=True)
     bench = Bench(warm.settings, warm.base, warm.learner, warm.config.gossip.rounds)
     if job["kind"] == "alone":
         run_alone(bench, folder, warm.topology.nodes, job["sentences"])

@@ -10,8 +10,8 @@ from node.core.messages import Join
 from node.core.peer_config import PeerConfig
 from node.graph.growth import grown, rows_of
 from node.graph.topology import Topology
-from node.learn.adapter import LoraSettings
 from node.learn.data import DatasetSettings, DataSettings
+from node.learn.methods import LoraSettings
 from node.learn.objective import ObjectiveSettings
 from node.learn.partition import PartitionSettings
 from node.learn.prepare import LearnSettings
@@ -52,15 +52,16 @@ def _partition(config: NodeConfig) -> PartitionSettings:
 
 def _lora(config: NodeConfig) -> LoraSettings:
     c = config.lora
-    targets = (c.target_modules,) if isinstance(c.target_modules, str) else c.target_modules
     return LoraSettings(
         r=c.r,
         alpha=c.alpha,
         dropout=c.dropout,
-        target_modules=targets,
+        target_modules=c.target_modules,
         layers=c.layers,
         modules_to_save=c.modules_to_save,
         freeze=c.freeze,
+        method=c.method,
+        prompt_tokens=c.prompt_tokens,
     )
 
 
@@ -69,6 +70,8 @@ def _train(config: NodeConfig, alternate: int) -> TrainSettings:
     return TrainSettings(
         learning_rate=c.learning_rate,
         micro_batch_size=c.micro_batch_size,
+        accumulation=c.gradient_accumulation_steps,
+        max_grad_norm=c.max_grad_norm,
         local_steps=c.local_steps,
         sequence_len=c.sequence_len,
         weight_decay=c.weight_decay,
@@ -80,6 +83,10 @@ def _train(config: NodeConfig, alternate: int) -> TrainSettings:
         warmup=c.warmup_ratio,
         alternate=alternate,
         rounds=config.gossip.rounds,
+        patience=c.early_stopping_patience,
+        checkpointing=c.gradient_checkpointing,
+        device=c.device,
+        four_bits=c.load_in_4bit,
         bf16=c.bf16,
         prefix_cache=c.prefix_cache,
         eval_every=c.eval_every,

@@ -23,7 +23,7 @@ class Warm:
     config: NodeConfig
     topology: Topology
     settings: Any  # learn.prepare.LearnSettings
-    base: Any  # learn.base.Base
+    base: Any  # learn.base.Base, or None where it belongs on a GPU: then every child opens its own, see `opened`
     learner: Any  # learn.prepare.Learner, or None where every node has data of its own
     code: Code | None = None  # the rule, where it is the user's own
 
@@ -48,11 +48,14 @@ def prepare(config: NodeConfig, topology: Topology, alone: PeerId | None = None,
 
     torch.set_num_threads(1)
     from node.app.products import period_of
+    from node.learn.device import CPU, device_of
     from node.learn.prepare import open_learner, open_model
 
     code = load_code(config, allow_code)
     first = alone or topology.nodes[0]
     settings = learn_settings(config, first, period_of(config, topology))
+    if device_of(settings.train.device) != CPU and alone is None:
+        return Warm(config, topology, settings, None, None, code)
     base = open_model(settings, first)
     learner = None
     if settings.common and alone is None:
@@ -61,6 +64,20 @@ def prepare(config: NodeConfig, topology: Topology, alone: PeerId | None = None,
         learner = open_learner(settings, base)
         fill_caches(learner.caches, len(os.sched_getaffinity(0)))
     return Warm(config, topology, settings, base, learner, code)
+
+
+def opened(warm: Warm, peer: PeerId, common: bool) -> Warm:
+    """With the base (and the common texts) open in this process; CUDA does not survive a fork.
+
+    Args:
+        common: whether this job reads the texts of all nodes.
+    """
+    if warm.base is not None:
+        return warm
+    from node.learn.prepare import open_learner, open_model
+
+    base = open_model(warm.settings, peer)
+    return replace(warm, base=base, learner=open_learner(warm.settings, base) if common else None)
 
 
 def load_code(config: NodeConfig, allowed: bool) -> Code | None:

@@ -18,6 +18,7 @@ import torch
 
 from node.errors import ConfigError
 from node.learn import draw
+from node.learn.device import CPU, quantization
 from node.learn.examples import digest_of
 from node.learn.libraries import transformers
 
@@ -53,23 +54,35 @@ class Base:
         return device
 
 
-def open_base(name: str, task: Task = "classification", labels: tuple[str, ...] = (), *, bf16: bool = False) -> Base:
+def open_base(
+    name: str,
+    task: Task = "classification",
+    labels: tuple[str, ...] = (),
+    *,
+    bf16: bool = False,
+    device: torch.device = CPU,
+    four_bits: bool = False,
+) -> Base:
     """Load model and tokenizer; say nothing while doing so.
 
     Args:
         name: "minilm" (embedded), a folder, or a hub name (HF_HUB_OFFLINE is honoured).
         labels: their number is the size of the head; not used for a causal language model.
         bf16: hold the frozen weights in bfloat16; the adapter stays float32.
+        device: where the weights are held.
+        four_bits: hold them in 4 bits, see `node.learn.device`. Their digest is another than that of the weights they
+            were made from: nodes of one run must agree.
 
     Raises:
         ConfigError: no such model, other weights than pinned, or a model that does not fit the task.
     """
     source, hub_name = _locate(name)
     _check_task(name, task, labels)
+    how = {"quantization_config": quantization(device), "device_map": {"": device}} if four_bits else {}
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(source)
-        model, fresh = _load(source, task, labels, torch.bfloat16 if bf16 else torch.float32)
+        model, fresh = _load(source, task, labels, torch.bfloat16 if bf16 else torch.float32, how)
     except (OSError, ValueError, ImportError) as error:
         raise ConfigError(
             f"base_model: {name!r} cannot be opened ({_first_line(error)}); wanted: {EMBEDDED!r}, "
@@ -81,6 +94,8 @@ def open_base(name: str, task: Task = "classification", labels: tuple[str, ...] 
     model.config.pad_token_id = tokenizer.pad_token_id
     _draw_missing(model, fresh)
     model.eval().requires_grad_(False)
+    if device != CPU and not four_bits:
+        model.to(device)
     return Base(
         name=name,
         hub_name=hub_name,
@@ -103,7 +118,7 @@ def weights_digest(parameters: Mapping[str, torch.Tensor]) -> str:
     sha = hashlib.sha256()
     for name in sorted(parameters):
         flat = parameters[name].detach().reshape(-1)
-        sample = flat[:: max(1, flat.numel() // SAMPLE)][:SAMPLE].to(torch.bfloat16).contiguous()
+        sample = flat[:: max(1, flat.numel() // SAMPLE)][:SAMPLE].to(CPU, torch.bfloat16).contiguous()
         sha.update(f"{name} {tuple(parameters[name].shape)}\n".encode())
         sha.update(sample.view(torch.int16).numpy().tobytes())
     return sha.hexdigest()
@@ -169,12 +184,14 @@ def _check_task(name: str, task: str, labels: tuple[str, ...]) -> None:
         )
 
 
-def _load(source: str, task: Task, labels: tuple[str, ...], dtype: torch.dtype) -> tuple[Any, frozenset[str]]:
+def _load(
+    source: str, task: Task, labels: tuple[str, ...], dtype: torch.dtype, how: Mapping[str, Any]
+) -> tuple[Any, frozenset[str]]:
     auto: Any = transformers.AutoModelForCausalLM
-    extra: dict[str, Any] = {}
+    extra: dict[str, Any] = dict(how)
     if task == "classification":
         auto = transformers.AutoModelForSequenceClassification
-        extra = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
+        extra |= {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
     model, info = auto.from_pretrained(source, dtype=dtype, use_safetensors=True, output_loading_info=True, **extra)
     missing = frozenset(info["missing_keys"]) | {str(key[0]) for key in info.get("mismatched_keys", ())}
     return model, missing & {n for n, _ in model.named_parameters()}

@@ -15,6 +15,7 @@ from node.learn.libraries import transformers
 os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
 
 DeviceName: TypeAlias = Literal["auto", "cpu", "cuda"]
+CPU = torch.device("cpu")
 QUANTIZER = "bitsandbytes"
 WHOLE = ["classifier", "score", "lm_head"]  # heads are trained or sensitive: never in 4 bits
 
@@ -31,7 +32,7 @@ def device_of(wanted: DeviceName) -> torch.device:
     return torch.device("cuda" if there and wanted != "cpu" else "cpu")
 
 
-def four_bits(device: torch.device) -> Any:
+def quantization(device: torch.device) -> Any:
     """How transformers loads weights in 4 bits (a transformers.BitsAndBytesConfig): QLoRA's NF4, constants too.
 
     References:

@@ -13,15 +13,18 @@ import numpy as np
 
 from node.errors import ConfigError
 from node.learn import data, docstrings
-from node.learn.adapter import Adapter, LoraSettings, attach
+from node.learn.adapter import Adapter, attach
 from node.learn.base import Base, open_base
 from node.learn.data import DataSettings, TestSet
 from node.learn.deals import Indices
+from node.learn.device import device_of
 from node.learn.examples import Corpus, digest_of
+from node.learn.methods import LoraSettings, require_room
 from node.learn.objective import Objective
 from node.learn.partition import BY_COLUMN, BY_LABEL, PartitionSettings, partition
 from node.learn.passes import Reader
 from node.learn.prefix import Remembered, bytes_needed, find_prefix
+from node.learn.recompute import recompute_layers
 from node.learn.texts import Texts, encode
 from node.learn.trainer import LocalTrainer, TrainSettings
 from node.types import Digests, Shared
@@ -103,8 +106,14 @@ def open_model(settings: LearnSettings, peer: str = "") -> Base:
     task = "classification" if settings.labelled else "causal_lm"
     if settings.task != task:
         raise ConfigError(f"task: {settings.task!r} is not known; wanted classification or causal_lm")
+    train = settings.train
     return open_base(
-        settings.base_model, "classification" if settings.labelled else "causal_lm", labels, bf16=settings.train.bf16
+        settings.base_model,
+        "classification" if settings.labelled else "causal_lm",
+        labels,
+        bf16=train.bf16,
+        device=device_of(train.device),
+        four_bits=train.four_bits,
     )
 
 
@@ -129,6 +138,9 @@ def open_learner(settings: LearnSettings, base: Base, peer: str = "") -> Learner
             f"labels: each node has its own, but all would have {heads[0]} in common, which has a row for each label; "
             f'wanted gossip.share: [all, "!{heads[0]}"] and the head not in lora.freeze, or one list of labels'
         )
+    require_room(base, settings.lora, settings.train.sequence_len)
+    if settings.train.checkpointing:
+        recompute_layers(adapter.model)
     train = encode(base.tokenizer, corpus.train, settings.train.sequence_len)
     test = encode(base.tokenizer, corpus.test, settings.train.sequence_len) if corpus.test else None
     reason = _find_prefix(settings.train, adapter, [texts for texts in (train, test) if texts is not None])
