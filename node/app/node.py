@@ -23,6 +23,7 @@ from node.app.predict import predict
 from node.app.processes import announce, interruptible
 from node.app.products import pairs_of, rule_of, start_of
 from node.app.recorder import Recorder
+from node.app.resources import memory
 from node.app.run_folder import RunFolder, write_json
 from node.app.settings import agreed_digests, peer_config
 from node.app.status import StatusBoard
@@ -105,7 +106,7 @@ class Node:
     def _forget(self) -> None:
         """Start at round 0. The epoch stays: to neighbours that run, a process with a smaller one is a dead one."""
         folder = self.folder
-        earlier = (*folder.checkpoint.glob("*.ckpt"), *folder.adapter.glob("*"))
+        earlier = (*folder.checkpoint.glob("*.ckpt"), *folder.adapter.glob("*"), *folder.best.glob("*"))
         for path in (*earlier, folder.records, folder.result):
             path.unlink(missing_ok=True)
 
@@ -214,6 +215,8 @@ class Node:
         theta = learner.trainer.whole(shared)
         measured = learner.trainer.evaluate(theta)
         learner.adapter.save(self.folder.adapter, theta)
+        if (best := learner.trainer.best) is not None:
+            learner.adapter.save(self.folder.best, best)
         card = model_card(self._facts(learner, protocol, measured.get("accuracy")), str(self.folder.adapter.name))
         (self.folder.adapter / "README.md").write_text(card, encoding="utf-8")
         sequence_len = self.warm.settings.train.sequence_len
@@ -229,6 +232,7 @@ class Node:
             "bytes_sent": driver.bytes_sent,
             "bytes_received": driver.bytes_received,
             "ideal_bytes": bytes_to_send(protocol, config.gossip.mixing),
+            "memory": memory(),
             "faults": dict(protocol.faults),
             "examples": learner.examples,
             "classes": list(learner.classes),

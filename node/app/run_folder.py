@@ -6,7 +6,7 @@ runs/NAME/
   state.json log.txt         who the fork server is, and what it said
   report.png
   n0/ n1/ ...                a folder a node: state.json log.txt records.jsonl journal.jsonl checkpoint/
-                             adapter/ result.json; older ones: log.1.txt ..., journal.1.jsonl.gz ...
+                             adapter/ best/ result.json; older ones: log.1.txt ..., journal.1.jsonl.gz ...
                              join.json, of a node that joined later
 """
 
@@ -89,6 +89,11 @@ class NodeFolder:
     @property
     def adapter(self) -> Path:
         return self.path / "adapter"
+
+    @property
+    def best(self) -> Path:
+        """The adapter with the smallest private loss, where early stopping watches it."""
+        return self.path / "best"
 
     @property
     def result(self) -> Path:
