@@ -362,9 +362,10 @@ def test_no_channel_ever_carries_what_is_private(settings: LearnSettings, share:
     Simulation(_peers(nodes, 2), step, Faults(tamper=listen)).run()
 
     channels = [c for m in said if isinstance(m, Snapshot | Update) for c in m.channels]
+    in_full = [c.data for m in said if isinstance(m, Snapshot) for c in m.channels if c.name == "theta"]
     d = nodes[RING.nodes[0]].adapter.schema.d
     assert {(c.name, len(c.data)) for c in channels} == {("theta", 4 * d), ("m", 4 * d), ("s", 4 * d), ("scalars", 8)}
-    values = np.concatenate([np.frombuffer(c.data, "<f4") for c in channels if c.name == "theta"])
+    values = np.concatenate([np.frombuffer(data, "<f4") for data in in_full])
     assert bool((np.abs(values - MARK) < 10.0).any()) == seen
     heads = [node.adapter.whole.views(node.trainer.whole(node.shared))["classifier.bias"] for node in nodes.values()]
     assert all(torch.allclose(head, torch.full((3,), MARK), rtol=1e-4) for head in heads)
