@@ -25,6 +25,7 @@ from _figures import ROOT, Figure, commit, main
 
 PARTS = (  # modules of _learning: the longest first, so that two processes end together
     "relay",
+    "sharing",
 )
 AT_ONCE = 2  # processes
 KEPT = ROOT / "benchmarks" / "out" / "learning"

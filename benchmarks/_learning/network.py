@@ -145,10 +145,10 @@ def run(setting: Setting, watch: int = 0, asked: int = 4) -> Result:
         asked: how many nodes, evenly spaced, are looked at then (a look costs as much as 20 steps).
     """
     config, topology, _ = fitted(setting.config(), setting.topology())
-    warm = Warm(config, topology, learn_settings(config), _base(config), None)
+    warm = Warm(config, topology, learn_settings(config), base_of(config), None)
     names = topology.nodes
     some: Sequence[PeerId] = [names[i * len(names) // asked] for i in range(min(asked, len(names)))]
-    learner = _learner(warm.settings, warm.base)
+    learner = learner_of(warm.settings, warm.base)
     together = Together(replace(warm, learner=learner), watch=Watch(watch, some))
     outcome = together.run()
     course = [
@@ -213,8 +213,8 @@ def _bench(setting: Setting) -> learners.Bench:
     """Plain AdamW, as everybody knows it: a delayed gradient only helps those who mix."""
     config = setting.config()
     settings = learn_settings(config)
-    base = _base(config)
-    bench = learners.Bench(settings, base, _learner(settings, base), setting.rounds)
+    base = base_of(config)
+    bench = learners.Bench(settings, base, learner_of(settings, base), setting.rounds)
     plain = bench.plain()
     return replace(bench, settings=plain, learner=replace(bench.learner, settings=plain))
 
@@ -226,7 +226,7 @@ _remembered: dict[Any, list[Remembered]] = {}  # by base, texts and the first la
 KEPT = 4  # learners
 
 
-def _base(config: NodeConfig) -> Base:
+def base_of(config: NodeConfig) -> Base:
     settings = learn_settings(config)
     key = (settings.base_model, settings.task, settings.data, settings.train.bf16)
     if key not in _bases:
@@ -235,12 +235,20 @@ def _base(config: NodeConfig) -> Base:
     return _bases[key]
 
 
-def _learner(settings: LearnSettings, base: Base) -> Learner | None:
+def learner_of(settings: LearnSettings, base: Base) -> Learner | None:
     """Shared by all nodes, with its prefix cache filled; None where every node has texts of its own."""
     if not settings.common:
         return None
     train = settings.train
-    key = (id(base), settings.lora, settings.data, settings.seed, train.sequence_len, train.prefix_cache)
+    key = (
+        id(base),
+        settings.lora,
+        settings.share,
+        settings.data,
+        settings.seed,
+        train.sequence_len,
+        train.prefix_cache,
+    )
     if key not in _learners:
         learner = open_learner(settings, base)
         _recall((id(base), settings.data, settings.lora.layers, train.sequence_len), learner)

@@ -1,0 +1,137 @@
+"""Two concepts hidden among nodes: what should be shared? After FedSA-LoRA (Guo et al. 2024, arXiv:2410.01463).
+
+The texts are dealt alike, but half of the nodes (the seed draws which) name the 16 intents otherwise: their labels
+are turned by one. Nobody is told who belongs to whom, and W mixes both halves. Each node is tested on the test texts in
+its own naming. A milder twin renames 4 of the 16 intents only.
+
+Difference to the paper: there the heterogeneity is in the texts' distribution and A goes to a server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from _figures import Figure
+
+from _learning.network import IID, Setting, base_of, learner_of
+from _learning.tables import gain, nodes, seeds, several
+from node.app import learners
+from node.app.fit import fitted
+from node.app.settings import learn_settings
+from node.app.together import Together
+from node.app.warm import Warm
+from node.learn import draw
+from node.learn.passes import Reader
+from node.learn.prepare import Learner, Prepared, prepare
+from node.types import PeerId
+
+DEALT = 16  # parts that the 1,600 texts are dealt in: 100 a node
+SHARED: Mapping[str, Mapping[str, Any]] = {
+    "all": {},
+    "all but the head": {"gossip.share": ["!classifier"]},
+    "A and the head": {"gossip.share": ["lora_A", "classifier"]},
+    "A (FedSA-LoRA)": {"gossip.share": ["lora_A"]},
+    "B and the head, A frozen (FFA-LoRA)": {"lora.freeze": ["lora_A"]},
+}
+RENAMED = {"16 of 16 intents": 16, "4 of 16 intents": 4}
+
+
+@dataclass(frozen=True)
+class Concepts:
+    """A run in which half of the nodes name the first `renamed` labels otherwise."""
+
+    setting: Setting
+    renamed: int
+
+    def network(self) -> tuple[Together, int]:
+        """All nodes, each with its own naming, and how many parameters are shared."""
+        config, topology, _ = fitted(self.setting.config(), self.setting.topology())
+        settings, base = learn_settings(config), base_of(config)
+        learner = learner_of(settings, base)
+        assert learner is not None
+        together = Together(Warm(config, topology, settings, base, learner))
+        together.learners |= self._dealt(topology.nodes, learner)
+        return together, learner.adapter.schema.d
+
+    def accuracies(self) -> tuple[float, ...]:
+        """Of each node on its own naming, at the end."""
+        return tuple(self.network()[0].run().values())
+
+    def alone(self) -> tuple[float, ...]:
+        """The same without a network, plain AdamW."""
+        config = self.setting.config()
+        learner = learner_of(learn_settings(config), base_of(config))
+        assert learner is not None
+        train = replace(learner.settings.train, delayed=False)
+        learner = replace(learner, settings=replace(learner.settings, train=train))
+        found = self._dealt(self.setting.topology().nodes, learner)
+        return tuple(n.trainer.evaluate(learners.trained(n, self.setting.rounds))["accuracy"] for n in found.values())
+
+    def _dealt(self, names: Sequence[PeerId], learner: Learner) -> dict[PeerId, Prepared]:
+        other = turned(learner, self.renamed)
+        order = draw.permutation(len(names), self.setting.seed, "concepts")
+        second = {names[int(i)] for i in order[: len(names) // 2]}
+        return {
+            peer: prepare(
+                learner.settings,
+                learner.adapter.base,
+                peer=peer,
+                index=index,
+                nodes=DEALT,
+                learner=other if peer in second else learner,
+            )
+            for index, peer in enumerate(names)
+        }
+
+
+def turned(learner: Learner, count: int) -> Learner:
+    """The same texts, the first `count` labels turned by one; what frozen layers say about them stays true."""
+
+    def name(label: int) -> int:
+        return (label + 1) % count if label < count else label
+
+    def read(reader: Reader) -> Reader:
+        labels = tuple(map(name, reader.texts.labels))
+        return Reader(reader.adapter, replace(reader.texts, labels=labels), reader.remembered)
+
+    corpus = learner.corpus
+    train, test = (tuple(replace(e, label=name(e.label)) for e in part) for part in (corpus.train, corpus.test))
+    assert learner.test is not None
+    return replace(
+        learner,
+        corpus=replace(corpus, train=train, test=test),
+        train=read(learner.train),
+        test=read(learner.test),
+    )
+
+
+def rows(quick: bool) -> list[Figure]:
+    wanted = dict(list(RENAMED.items())[: 1 if quick else 2])
+    return [figure for name, count in wanted.items() for figure in _concepts(name, count, quick)]
+
+
+def _concepts(name: str, renamed: int, quick: bool) -> list[Figure]:
+    head = f"ring of 8, two namings of {name}"
+    base = Setting(nodes=8, partition=IID, rounds=8 if quick else 20)
+    arms = {
+        arm: [Concepts(replace(base, seed=seed, more=more), renamed) for seed in seeds(quick)]
+        for arm, more in SHARED.items()
+    }
+    alone = [c.alone() for c in arms["all"]]
+    found = {arm: [c.accuracies() for c in concepts] for arm, concepts in arms.items()}
+    mean = {arm: [sum(a) / len(a) for a in accuracies] for arm, accuracies in found.items()}
+    figures = [f for arm, accuracies in found.items() for f in nodes(f"{head}: share {arm}", accuracies)[:2]]
+    fedsa, everything, body = mean["A (FedSA-LoRA)"], mean["all"], mean["all but the head"]
+    return [
+        *nodes(f"{head}: isolated", alone)[:2],
+        *figures,
+        *(
+            several(f"{head}: share {arm}, parameters", [float(c[0].network()[1])], "sent a round")
+            for arm, c in arms.items()
+        ),
+        gain(f"{head}: share A minus share all", fedsa, everything, least=0.0),
+        gain(f"{head}: share A minus share all but the head", fedsa, body),
+        gain(f"{head}: share A minus isolated", fedsa, [sum(a) / len(a) for a in alone]),
+    ]
