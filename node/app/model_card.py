@@ -7,13 +7,21 @@ from dataclasses import dataclass
 
 MOST_NAMED = 8  # neighbours
 TEST_SETS = {"common": "the common test set", "own": "the node's own test set"}
+KINDS = {
+    "lora": "LoRA adapter",
+    "rslora": "rsLoRA adapter",
+    "ia3": "IA3 adapter",
+    "prompt": "Soft prompt",
+    "bias": "Biases",
+    "head": "Head",
+}
 CARD = """\
 ---
-library_name: peft
+library_name: {library}
 base_model: {base}
-tags: [lora, gossip-learning, decentralized]
+tags: [{method}, gossip-learning, decentralized]
 ---
-# LoRA adapter for {base}, node {node} of a gossip network
+# {kind} for {base}, node {node} of a gossip network
 
 {story}
 
@@ -40,6 +48,15 @@ model = PeftModel.from_pretrained(base, "{folder}").eval()
 tokenizer = AutoTokenizer.from_pretrained("{base}")
 logits = model(**tokenizer("some text", return_tensors="pt")).logits
 print(labels[logits.argmax(-1).item()])"""
+
+PLAIN = (  # what takes the place of peft's lines where peft does not have the method
+    ("from peft import PeftModel", "from safetensors.torch import load_file"),
+    (
+        'model = PeftModel.from_pretrained(base, "{folder}").eval()',
+        'base.load_state_dict(load_file("{folder}/tuned.safetensors"), strict=False)  # peft has no such method\n'
+        "model = base.eval()",
+    ),
+)
 
 LANGUAGE_MODEL = """\
 from peft import PeftModel
@@ -69,6 +86,7 @@ class CardFacts:
     classes: int  # labels among them
     accuracy: float | None
     tested_on: str = "common"  # or "own": whose test set
+    method: str = "lora"  # as in the node file
 
 
 def model_card(facts: CardFacts, folder: str = "adapter") -> str:
@@ -96,10 +114,14 @@ def model_card(facts: CardFacts, folder: str = "adapter") -> str:
         if facts.accuracy is None
         else f"{facts.accuracy:.3f}",
     }
-    template = CLASSIFIER if facts.labels else LANGUAGE_MODEL
+    template, plain = CLASSIFIER if facts.labels else LANGUAGE_MODEL, facts.method in ("bias", "head")
+    for words, instead in PLAIN if plain else ():
+        template = template.replace(words, instead)
     code = template.format(base=facts.base, labels=list(facts.labels), folder=folder)
     table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
-    return CARD.format(base=facts.base, node=facts.node, story=story, rows=table, code=code)
+    library, kind = "transformers" if plain else "peft", KINDS[facts.method]
+    about = {"base": facts.base, "node": facts.node, "library": library, "method": facts.method, "kind": kind}
+    return CARD.format(**about, story=story, rows=table, code=code)
 
 
 def _named(neighbours: Sequence[str]) -> str:

@@ -256,6 +256,7 @@ class Node:
             mixing=f"{config.gossip.mixing}{', moments too' if config.gossip.moments else ''}",
             parameters=learner.parameters,
             tested_on=learner.tested_on,
+            method=config.lora.method,
             examples=learner.examples,
             classes=sum(count > 0 for count in learner.classes),
             accuracy=accuracy,

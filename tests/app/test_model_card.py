@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import get_args, get_type_hints
 
 import pytest
 
 from node.app.model_card import CardFacts, model_card
+from node.settings import LoraConfig
 
 FACTS = CardFacts(
     base="someone/some-model",
@@ -70,3 +72,20 @@ def test_the_loading_lines_give_the_labels_in_order() -> None:
 
 def test_what_was_not_measured_is_not_invented() -> None:
     assert "| accuracy on the common test set | not measured |" in model_card(replace(FACTS, accuracy=None))
+
+
+@pytest.mark.parametrize("method", ["bias", "head"])
+@pytest.mark.parametrize("labels", [FACTS.labels, ()], ids=["classifier", "language model"])
+def test_what_peft_cannot_read_is_loaded_without_it(method: str, labels: tuple[str, ...]) -> None:
+    card = model_card(replace(FACTS, method=method, labels=labels), "my adapter")
+    code = code_of(card)
+    compile(code, "card", "exec")
+    assert "peft import" not in code
+    assert 'load_file("my adapter/tuned.safetensors"), strict=False)' in code
+    assert "library_name: transformers" in card
+
+
+def test_each_method_has_a_name() -> None:
+    names = get_args(get_type_hints(LoraConfig)["method"])
+    cards = [model_card(replace(FACTS, method=name)) for name in names]
+    assert len({re.search("# (.*) for", card)[1] for card in cards}) == len(names) == 6  # type: ignore[index]
