@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -97,5 +97,12 @@ def report(run: RunFolder, states: Mapping[str, ProcessState], json: bool) -> in
         print_json({"run": str(run.path), "nodes": nodes})
     else:
         for name, s in states.items():
-            note(f"{name}: {s.phase}{': ' + s.message if s.message else ''}")
+            note(f"{name}: {s.phase}{': ' + s.message if s.message else ''}{_took(results[name])}")
     return 1 if any(s.phase == "failed" for s in states.values()) else 0
+
+
+def _took(result: Mapping[str, Any] | None) -> str:
+    """What a node took of the machine and the network."""
+    if result is None or "memory" not in result:
+        return ""
+    return f"; at most {result['memory']['peak_rss'] / 1e6:.0f} MB in memory, {result['bytes_sent'] / 1e6:.1f} MB sent"
