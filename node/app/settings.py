@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from node.app.data_settings import data_settings, partition_settings
 from node.app.mixing import place_of
 from node.codec.named import codecs_of
-from node.config import NodeConfig, labels_of, own_labels
+from node.config import NodeConfig
 from node.core.deadlines import DeadlineLimits
 from node.core.messages import Join
 from node.core.peer_config import PeerConfig
 from node.graph.growth import grown, rows_of
 from node.graph.topology import Topology
-from node.learn.data import DatasetSettings, DataSettings
 from node.learn.methods import LoraSettings
 from node.learn.objective import ObjectiveSettings
-from node.learn.partition import PartitionSettings
 from node.learn.prepare import LearnSettings
 from node.learn.trainer import TrainSettings
 from node.types import Digests, PeerId
@@ -31,23 +30,12 @@ def learn_settings(config: NodeConfig, peer: PeerId | None = None, alternate: in
         task=config.task,
         lora=_lora(config),
         train=_train(config, alternate),
-        data=DataSettings(
-            datasets=_datasets(config.datasets),
-            tests=_datasets(config.test_datasets),
-            labels=labels_of(config, peer),
-            own_labels=own_labels(config),
-            test_share=config.test_share,
-        ),
-        partition=_partition(config),
+        data=data_settings(config, peer),
+        partition=partition_settings(config),
         share=config.gossip.share,
         moments=config.gossip.moments,
         seed=config.seed,
     )
-
-
-def _partition(config: NodeConfig) -> PartitionSettings:
-    given = config.partition.model_dump(exclude_none=True)  # alpha is None where it has no use
-    return PartitionSettings(**given)
 
 
 def _lora(config: NodeConfig) -> LoraSettings:
@@ -91,10 +79,6 @@ def _train(config: NodeConfig, alternate: int) -> TrainSettings:
         prefix_cache=c.prefix_cache,
         eval_every=c.eval_every,
     )
-
-
-def _datasets(given: tuple[object, ...]) -> tuple[DatasetSettings, ...]:
-    return tuple(DatasetSettings(**d.model_dump()) for d in given)  # type: ignore[attr-defined]
 
 
 def agreed_digests(config: NodeConfig, topology: Topology, learner: Digests) -> Digests:

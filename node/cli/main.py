@@ -27,6 +27,7 @@ VERBS = {
     "logs": "logs",
     "top": "top",
     "topology": "topology",
+    "data": "data",
     "audit": "audit",
     "try": "try_",
 }
