@@ -20,6 +20,7 @@ import torch
 from _learning.data import data
 from node.app import learners
 from node.app.fit import fitted
+from node.app.products import period_of
 from node.app.settings import learn_settings
 from node.app.simulate import topology_of
 from node.app.together import Together, Watch
@@ -145,7 +146,7 @@ def run(setting: Setting, watch: int = 0, asked: int = 4) -> Result:
         asked: how many nodes, evenly spaced, are looked at then (a look costs as much as 20 steps).
     """
     config, topology, _ = fitted(setting.config(), setting.topology())
-    warm = Warm(config, topology, learn_settings(config), base_of(config), None)
+    warm = Warm(config, topology, learn_settings(config, alternate=period_of(config, topology)), base_of(config), None)
     names = topology.nodes
     some: Sequence[PeerId] = [names[i * len(names) // asked] for i in range(min(asked, len(names)))]
     learner = learner_of(warm.settings, warm.base)

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-from node.app.mixing import mixing_of
+from node.app.products import pairs_of, rule_of, start_of
 from node.app.settings import peer_config
 from node.app.warm import Warm
 from node.core.events import Mixed, Stats
@@ -27,6 +28,7 @@ from node.drivers.simulation import Saved, Simulation
 from node.learn.prepare import Prepared
 from node.learn.prepare import prepare as prepare_learner
 from node.observe.distance import consensus_distance
+from node.observe.probes import product_sketch
 from node.types import PeerId, Shared
 from node.wire.frames import encode
 
@@ -40,6 +42,7 @@ class AfterRound:
     round: int
     loss: float  # mean over nodes of what their local steps saw
     distance: float  # sqrt(mean_i |x_i - xbar|^2) / |xbar - x_0|, of theta
+    product_distance: float  # the same of LoRA's products B A, from probes; 0 where there are none
     sent: float  # bytes a node up to here
     metrics: Mapping[PeerId, Metrics]  # of the nodes that were measured; mostly {}
 
@@ -128,6 +131,7 @@ class Together:
             for index, peer in enumerate(names)
         }
         self.peers: dict[PeerId, GossipPeer] = {peer: self._peer(peer, 0, None) for peer in names}
+        self._pairs = pairs_of(self.learners[names[0]].adapter.schema)
         self.rounds: list[AfterRound] = []
         self._pending: dict[int, dict[PeerId, Mixed]] = {}  # rounds that some node has not done yet
         self._states: dict[PeerId, dict[int, Mapping[str, object]]] = {peer: {} for peer in names}
@@ -158,8 +162,10 @@ class Together:
         warm, learner = self.warm, self.learners[peer]
         digests = {**learner.digests, **({"code": warm.code.source} if warm.code is not None else {})}
         config = peer_config(warm.config, warm.topology, peer, digests, epoch, saved.round if saved else 0)
-        rule = warm.code.mixing if warm.code is not None else mixing_of(warm.config, warm.topology)
-        return GossipPeer(config, saved.shared if saved else learner.shared, rule, saved.state if saved else None)
+        schema = learner.adapter.schema
+        rule = warm.code.mixing if warm.code is not None else rule_of(warm.config, warm.topology, schema)
+        shared = saved.shared if saved else start_of(warm.config, peer, learner.shared, schema)
+        return GossipPeer(config, shared, rule, saved.state if saved else None)
 
     def _again(self, peer: PeerId, epoch: int, saved: Saved | None) -> GossipPeer:
         """A process that starts again, from its disk."""
@@ -194,6 +200,10 @@ class Together:
             self.rounds.append(self._measure(done))
             self.on_round(self.rounds[-1])
 
+    @staticmethod
+    def _thetas(done: Mapping[PeerId, Mixed]) -> list[NDArray[np.float32]]:
+        return [mixed.after["theta"].numpy() for _, mixed in sorted(done.items())]
+
     def _is_over(self, done: Mapping[PeerId, Mixed]) -> bool:
         """All nodes have done the round, or somebody is so far ahead that who has not is dead or of no account."""
         return len(done) == len(self.peers) or len(self._pending) > self.warm.config.gossip.max_staleness + 1
@@ -207,6 +217,7 @@ class Together:
             round=round,
             loss=float(np.mean([m.stats["loss"] for m in done.values()])),
             distance=consensus_distance(moved),
+            product_distance=consensus_distance([product_sketch(x, self._pairs) for x in self._thetas(done)]),
             sent=sum(self._sent.values()) / len(self.peers),
             metrics={p: self.measured(p, done[p].after, watch.examples) for p in who},
         )
