@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from node import failpoints
 from node.app.doorkeeper import Doorkeeper
@@ -50,6 +51,13 @@ from node.wire.status import add_status_service
 LOG = logging.getLogger(__name__)
 LOCAL = "127.0.0.1:0"  # where a node listens that nobody can dial: for status and health, on a free port
 LOG_LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+class Traffic(NamedTuple):
+    """Bytes of a node on all its edges."""
+
+    sent: int
+    received: int
 
 
 class Node:
@@ -95,7 +103,7 @@ class Node:
         finished = protocol.round >= protocol.config.rounds
         if finished:
             interruptible()
-            self._leave_result(learner, shared, protocol, driver)
+            self.leave_result(learner, shared, protocol, Traffic(driver.bytes_sent, driver.bytes_received))
         message = (
             "" if finished else f"after round {protocol.round} of {protocol.config.rounds}; start it again to go on"
         )
@@ -210,7 +218,7 @@ class Node:
             _on_signal(asyncio.get_running_loop(), driver.stop)
             return await driver.run(), driver
 
-    def _leave_result(self, learner: Prepared, shared: Shared, protocol: GossipPeer, driver: GrpcNode) -> None:
+    def leave_result(self, learner: Prepared, shared: Shared, protocol: GossipPeer, traffic: Traffic) -> None:
         """Evaluate, save the adapter with its card, and write result.json."""
         theta = learner.trainer.whole(shared)
         measured = learner.trainer.evaluate(theta)
@@ -229,8 +237,8 @@ class Node:
             "loss": measured.get("loss"),
             "tested_on": learner.tested_on if measured else None,
             "parameters": learner.parameters,
-            "bytes_sent": driver.bytes_sent,
-            "bytes_received": driver.bytes_received,
+            "bytes_sent": traffic.sent,
+            "bytes_received": traffic.received,
             "ideal_bytes": bytes_to_send(protocol, config.gossip.mixing),
             "memory": memory(),
             "faults": dict(protocol.faults),

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -55,21 +55,24 @@ class Watch:
         every: rounds; 0: only at the end.
         nodes: who; None: all.
         examples: how many of the test set; None: all.
+        end: whether every node's own model is measured at the end.
     """
 
     every: int = 0
     nodes: Sequence[PeerId] | None = None
     examples: int | None = None
+    end: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of a run."""
 
-    metrics: Mapping[PeerId, Metrics]  # of each node's own model at the end, on the common test set
+    metrics: Mapping[PeerId, Metrics]  # of each node's own model at the end, on the test set; {} unless `watch.end`
     rounds: Sequence[AfterRound]
     final: Mapping[PeerId, Shared]
     sent: Mapping[PeerId, int]  # bytes of all frames, as `bytes_sent` of a real node
+    received: Mapping[PeerId, int]
     faults: Mapping[str, int]  # of the simulator: messages lost, refused
 
     def values(self, name: str = "accuracy") -> list[float]:
@@ -119,17 +122,7 @@ class Together:
 
     def __post_init__(self) -> None:
         names = self.warm.topology.nodes
-        self.learners: dict[PeerId, Prepared] = {
-            peer: prepare_learner(
-                self.warm.settings,
-                self.warm.base,
-                peer=peer,
-                index=index,
-                nodes=len(names),
-                learner=None if self.warm.learner is None else replace(self.warm.learner, settings=self.warm.settings),
-            )
-            for index, peer in enumerate(names)
-        }
+        self.learners: dict[PeerId, Prepared] = {peer: self._learner(peer, i) for i, peer in enumerate(names)}
         self.peers: dict[PeerId, GossipPeer] = {peer: self._peer(peer, 0, None) for peer in names}
         self._pairs = pairs_of(self.learners[names[0]].adapter.schema)
         self.rounds: list[AfterRound] = []
@@ -149,13 +142,18 @@ class Together:
             on_sent=self._count,
         )
         final = simulation.run()
-        metrics = {peer: self.measured(peer, shared) for peer, shared in sorted(final.items())}
-        return Outcome(metrics, self.rounds, final, dict(self._sent), dict(simulation.counts))
+        measured = sorted(final.items()) if self.watch.end else ()
+        metrics = {peer: self.measured(peer, shared) for peer, shared in measured}
+        return Outcome(metrics, self.rounds, final, dict(self._sent), dict(self._received), dict(simulation.counts))
 
     def measured(self, peer: PeerId, shared: Shared, examples: int | None = None) -> Metrics:
         """This node's model with these shared vectors, on the common test set."""
         trainer = self.learners[peer].trainer
         return trainer.evaluate(trainer.whole(shared), examples)
+
+    def _learner(self, peer: PeerId, index: int) -> Prepared:
+        warm, nodes = self.warm.of(peer), len(self.warm.topology.nodes)
+        return prepare_learner(warm.settings, warm.base, peer=peer, index=index, nodes=nodes, learner=warm.learner)
 
     # ---- what the simulator asks for
     def _peer(self, peer: PeerId, epoch: int, saved: Saved | None) -> GossipPeer:

@@ -20,6 +20,7 @@ VERBS = {
     "check": "check",
     "up": "up",
     "run": "run",
+    "simulate": "simulate",
     "join": "join",
     "down": "down",
     "members": "members",
