@@ -16,40 +16,30 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from node import failpoints
-from node.app.doorkeeper import Doorkeeper
-from node.app.growing import GrowingGraph
 from node.app.joining import Place, enter, keep, reached
 from node.app.model_card import CardFacts, model_card
 from node.app.predict import predict
 from node.app.processes import announce, interruptible
-from node.app.products import pairs_of, rule_of, start_of
-from node.app.recorder import Recorder
+from node.app.products import rule_of, start_of
 from node.app.resources import memory
 from node.app.run_folder import RunFolder, write_json
 from node.app.settings import agreed_digests, peer_config
-from node.app.status import StatusBoard
+from node.app.taking_part import Part, require_same_run, take_part
 from node.app.traffic import bytes_to_send
 from node.app.warm import Warm
 from node.core.keep import unpack_joins
 from node.core.messages import PROTOCOL_VERSION, Hello, Join
 from node.core.peer import GossipPeer
-from node.drivers.checkpoint import Checkpoint, CheckpointStore
-from node.drivers.edges import Network
+from node.drivers.checkpoint import CheckpointStore
 from node.drivers.grpc import GrpcNode
 from node.drivers.slow import Slow, slowed
-from node.errors import ConfigError
 from node.graph.choice import written
 from node.graph.growth import grown
-from node.graph.reach import NOWHERE
 from node.learn.prepare import Prepared
 from node.learn.prepare import prepare as prepare_learner
-from node.observe.journal import Journal
 from node.types import Digests, PeerId, Shared
-from node.wire.join import add_join_service
-from node.wire.status import add_status_service
 
 LOG = logging.getLogger(__name__)
-LOCAL = "127.0.0.1:0"  # where a node listens that nobody can dial: for status and health, on a free port
 LOG_LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -96,7 +86,7 @@ class Node:
         announce(self.folder, "running", epoch)
         learner = self._prepare()
         if self.fresh:
-            self._forget()
+            self.folder.forget()
         protocol = self._peer(learner, epoch)
         LOG.info("%s: epoch %d, round %d of %d", self.peer, epoch, protocol.round, protocol.config.rounds)
         shared, driver = asyncio.run(self._gossip(learner, protocol))
@@ -110,13 +100,6 @@ class Node:
         announce(self.folder, "finished" if finished else "stopped", epoch, 0, message)
         LOG.info("%s: %s %s", self.peer, "finished" if finished else "stopped", message)
         return 0
-
-    def _forget(self) -> None:
-        """Start at round 0. The epoch stays: to neighbours that run, a process with a smaller one is a dead one."""
-        folder = self.folder
-        earlier = (*folder.checkpoint.glob("*.ckpt"), *folder.adapter.glob("*"), *folder.best.glob("*"))
-        for path in (*earlier, folder.records, folder.result):
-            path.unlink(missing_ok=True)
 
     def _prepare(self) -> Prepared:
         warm, ids = self.warm, self.warm.topology.nodes
@@ -139,7 +122,7 @@ class Node:
         saved = self.store.load()
         joins = unpack_joins(saved.protocol) if saved is not None else ()
         if saved is not None:
-            self._require_same_run(saved, agreed_digests(warm.config, warm.topology, self._agreed(learner)))
+            require_same_run(saved, agreed_digests(warm.config, warm.topology, self._agreed(learner)), self.folder)
             learner.trainer.load_state(saved.private)
         if self.place is not None:
             joins = self._enter(self.place, learner, epoch, joins)
@@ -168,55 +151,19 @@ class Node:
             joins[self.peer] = join
         return tuple(joins.values())
 
-    def _require_same_run(self, saved: Checkpoint, digests: Digests) -> None:
-        """A checkpoint of another model, adapter or label list must not be continued. Another graph may."""
-        graph = ("topology", "joins")
-        differing = [name for name, value in digests.items() if name not in graph and saved.digests.get(name) != value]
-        if differing:
-            raise ConfigError(
-                f"{self.folder.checkpoint}: made with another {', '.join(differing)}; "
-                f"wanted the settings that it was made with, another output_dir, or --fresh"
-            )
-
     async def _gossip(self, learner: Prepared, protocol: GossipPeer) -> tuple[Shared, GrpcNode]:
-        graph = GrowingGraph(self.warm.config, self.warm.topology, lambda: protocol.joins)
-        addresses = graph.now().addresses
-        address = addresses[self.peer]
-        listen = (self.place.listen if self.place is not None else address) or LOCAL
-        network = Network(listen=listen, addresses=addresses, seed=self.warm.config.seed)
-        epoch, logs = protocol.config.epoch, self.warm.config.logs
-        with (
-            Recorder(
-                self.folder.records,
-                learner.adapter.initial,
-                self.warm,
-                graph.predicted,
-                pairs_of(learner.adapter.schema),
-            ) as recorder,
-            Journal(self.folder.journal, epoch, limit_bytes=logs.rotate_bytes, keep=logs.keep_journals) as journal,
-        ):
-            board = StatusBoard(self.warm, protocol, recorder, graph)
-            door = Doorkeeper(protocol, graph, lambda event: driver.feed(event))
-            driver = GrpcNode(
-                protocol,
-                slowed(learner.trainer, self.slow),
-                network,
-                store=self.store,
-                on_round=recorder.note,
-                journal=journal.note,
-                fresh=self.fresh,
-                services=[
-                    lambda server: add_status_service(server, board.read),
-                    lambda server: add_join_service(server, door.propose, door.commit),
-                ],
-            )
-            board.watch(driver)
-            if address == NOWHERE:
-                board.address = f"127.0.0.1:{await driver.listen()}"
-                announce(self.folder, "running", epoch, address=board.address)
-                LOG.info("%s: no address in the topology file; it answers at %s", self.peer, board.address)
-            _on_signal(asyncio.get_running_loop(), driver.stop)
-            return await driver.run(), driver
+        part = Part(
+            folder=self.folder,
+            protocol=protocol,
+            trainer=slowed(learner.trainer, self.slow),
+            start=learner.adapter.initial,
+            schema=learner.adapter.schema,
+            store=self.store,
+            listen=self.place.listen if self.place is not None else None,
+            fresh=self.fresh,
+            ready=lambda driver: _on_signal(asyncio.get_running_loop(), driver.stop),
+        )
+        return await take_part(self.warm, part)
 
     def leave_result(self, learner: Prepared, shared: Shared, protocol: GossipPeer, traffic: Traffic) -> None:
         """Evaluate, save the adapter with its card, and write result.json."""

@@ -99,6 +99,12 @@ class NodeFolder:
     def result(self) -> Path:
         return self.path / "result.json"
 
+    def forget(self) -> None:
+        """Start at round 0. The epoch stays: to neighbours that run, a process with a smaller one is a dead one."""
+        earlier = (*self.checkpoint.glob("*.ckpt"), *self.adapter.glob("*"))
+        for path in (*earlier, self.records, self.result):
+            path.unlink(missing_ok=True)
+
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:

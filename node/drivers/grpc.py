@@ -76,6 +76,7 @@ class GrpcNode:
         network: where to listen and whom to reach.
         store: of checkpoints; None: nothing is written, and every `Persist` counts as done.
         on_round: called after each round, on the loop's thread.
+        on_finish: called once, when all rounds are done or the node leaves, before it lingers; on the loop's thread.
         journal: told every fact of the protocol, on the loop's thread; see `node.drivers.facts`.
         fresh: earlier checkpoints were to be forgotten; the journal says so.
         services: each adds a servicer to the server.
@@ -89,6 +90,7 @@ class GrpcNode:
         *,
         store: CheckpointStore | None = None,
         on_round: Callable[[RoundReport], None] = lambda report: None,
+        on_finish: Callable[[Finished], None] = lambda finished: None,
         journal: facts.Journal = facts.no_journal,
         fresh: bool = False,
         services: Sequence[Callable[[grpc.aio.Server], None]] = (),
@@ -97,7 +99,7 @@ class GrpcNode:
         self.is_leaving = False
         self._name = peer.config.peer
         self._training, self._network, self._store, self._fresh = Training(trainer), network, store, fresh
-        self._on_round, self._journal, self._services = on_round, journal, services
+        self._on_round, self._on_finish, self._journal, self._services = on_round, on_finish, journal, services
         self._edges = Edges(self._name, peer.neighbours, network, Limits.of(peer.channels), self.feed)
         self._failures: Counter[str] = Counter()
         self._reported = (0, 0)  # bytes, at the last report
@@ -286,6 +288,7 @@ class GrpcNode:
                 write.add_done_callback(self._writes.discard)
             case Finished():
                 self._finished = effect
+                self._on_finish(effect)
 
     def _connect(self, peer: PeerId, address: str) -> None:
         """`peer` has joined, and is a neighbour."""
