@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from node.app.callback import GossipCallback
     from node.app.simulate import simulate
     from node.config import load_topology
     from node.core.peer import GossipPeer
@@ -26,6 +27,7 @@ __all__ = [
     "ConfigError",
     "Context",
     "Faults",
+    "GossipCallback",
     "GossipPeer",
     "Heard",
     "Mixing",
@@ -41,6 +43,7 @@ _HOMES = {
     "ConfigError": "node.errors",
     "Context": "node.gossip.mixing",
     "Faults": "node.drivers.faults",
+    "GossipCallback": "node.app.callback",
     "GossipPeer": "node.core.peer",
     "Heard": "node.gossip.mixing",
     "Mixing": "node.gossip.mixing",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def parse_yaml(text: str, source: str) -> Any:
 def write_text(path: str | Path, text: str) -> None:
     """Replace a file at once: a reader sees the old one or the new one."""
     target = Path(path)
-    beside = target.with_name(f".{target.name}.{os.getpid()}")
+    beside = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         beside.write_text(text, encoding="utf-8")
         beside.replace(target)

@@ -17,6 +17,7 @@ PUBLIC = {
     "ConfigError",
     "Context",
     "Faults",
+    "GossipCallback",
     "GossipPeer",
     "Heard",
     "Mixing",

@@ -15,10 +15,10 @@ from node.app.fit import fitted
 from node.app.joining import Place
 from node.app.preflight import check_code, check_files
 from node.app.processes import interruptible, running, state_of, telling
-from node.app.run_folder import RunFolder
+from node.app.run_folder import RunFolder, write_files
 from node.cli.console import RUNS, Json, note
 from node.cli.options import NODE_FILE, AllowCode, Config, Set, change_settings
-from node.cli.up import report, write_files
+from node.cli.up import report
 from node.config import NodeConfig, load_node_config, load_topology
 from node.errors import ConfigError
 from node.graph.reach import NOWHERE

@@ -13,14 +13,12 @@ import typer
 from node.app import launcher
 from node.app.preflight import check_code, check_files, check_ports
 from node.app.processes import ProcessState, running
-from node.app.run_folder import RunFolder, make_folder, read_json
+from node.app.run_folder import RunFolder, read_json, write_files
 from node.cli.console import Json, note, print_json
 from node.cli.options import NODE_FILE, AllowCode, Config, Fresh, Set, read_settings
 from node.cli.progress import RunProgress
-from node.config import NodeConfig, topology_yaml, write_yaml
+from node.config import NodeConfig
 from node.errors import ConfigError
-from node.graph.topology import Topology
-from node.yaml_files import write_text
 
 
 def up(
@@ -64,17 +62,6 @@ def up(
             shutil.rmtree(run.path)
         raise ConfigError(wrong[0])
     return report(run, states, json)
-
-
-def write_files(run: RunFolder, settings: NodeConfig, graph: Topology) -> None:
-    """Keep the settings as run beside what the run leaves.
-
-    Raises:
-        ConfigError: the folder cannot be made.
-    """
-    make_folder(run.path, "change output_dir")
-    write_yaml(run.config, settings)
-    write_text(run.topology, topology_yaml(graph))
 
 
 def _follow(

@@ -105,7 +105,7 @@ def open_base(
         tokenizer=tokenizer,
         fresh=fresh,
         digest=weights_digest({n: p for n, p in model.named_parameters() if n not in fresh}),
-        tokenizer_digest=digest_of(_vocabulary_lines(tokenizer)),
+        tokenizer_digest=vocabulary_digest(tokenizer),
         bf16=bf16,
     )
 
@@ -215,9 +215,10 @@ def fresh_value(name: str, shape: tuple[int, ...], std: float, seed: int) -> tor
     return torch.from_numpy(values).to(torch.float32).view(shape)
 
 
-def _vocabulary_lines(tokenizer: Any) -> list[str]:
+def vocabulary_digest(tokenizer: Any) -> str:
+    """sha256 hex of the tokens in the order of their numbers."""
     vocabulary = sorted((index, token) for token, index in tokenizer.get_vocab().items())
-    return [f"{index} {token}" for index, token in vocabulary]
+    return digest_of(f"{index} {token}" for index, token in vocabulary)
 
 
 def _first_line(error: Exception) -> str:

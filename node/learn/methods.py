@@ -122,6 +122,18 @@ def start(base: Base, name: str, given: Tensor, seed: int) -> Tensor:
     new head small, all else as pretrained. From our own stream: the same on every node.
     """
     shape = tuple(given.shape)
+    if (factor := lora_start(name, shape, seed)) is not None:
+        return factor
+    if name.endswith(".ia3_l"):
+        return torch.ones(shape)
+    if name == PROMPT:
+        return _words(base.model.get_input_embeddings().weight, shape[0], seed)
+    std = float(getattr(base.model.config, "initializer_range", 0.02))
+    return fresh_value(name, shape, std, seed) if name in base.fresh else given.float()
+
+
+def lora_start(name: str, shape: tuple[int, ...], seed: int) -> Tensor | None:
+    """x_0 of a LoRA factor; None of any other parameter."""
     if "lora_embedding_A" in name or "lora_B" in name:
         return torch.zeros(shape)
     if "lora_embedding_B" in name:
@@ -129,12 +141,7 @@ def start(base: Base, name: str, given: Tensor, seed: int) -> Tensor:
     if "lora_A" in name:
         inputs = torch.Size(shape[1:]).numel()
         return fresh_value(name, shape, (3.0 * inputs) ** -0.5, seed)
-    if name.endswith(".ia3_l"):
-        return torch.ones(shape)
-    if name == PROMPT:
-        return _words(base.model.get_input_embeddings().weight, shape[0], seed)
-    std = float(getattr(base.model.config, "initializer_range", 0.02))
-    return fresh_value(name, shape, std, seed) if name in base.fresh else given.float()
+    return None
 
 
 def peft_config(base: Base, settings: LoraSettings) -> Any:
