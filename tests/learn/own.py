@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,9 @@ def make_model(folder: Path, seed: int = 0, **lora: Any) -> Any:
     quiet = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "num_labels": len(LABELS)}
     base = transformers.AutoModelForSequenceClassification.from_pretrained(folder, **quiet)
     words = {"r": 2, "lora_alpha": 4, "target_modules": ["query", "value"], "task_type": "SEQ_CLS"} | lora
-    return get_peft_model(base, LoraConfig(**words))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft 0.21 uses names that transformers 5 renames
+        return get_peft_model(base, LoraConfig(**words))
 
 
 def make_trainer(model: Any, rows: Rows, out: Path, **said: Any) -> transformers.Trainer:
