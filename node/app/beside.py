@@ -41,6 +41,7 @@ class Beside:
 
     def __init__(self, warm: Warm, part: Part, handed: HandedIn) -> None:
         self.handed = handed
+        self.failure: BaseException | None = None  # what it ended by, if not well
         self._warm, self._part = warm, replace(part, ready=self._ready, on_finish=self._on_finish)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._driver: GrpcNode | None = None
@@ -74,7 +75,8 @@ class Beside:
             with telling(self._part.folder):
                 asyncio.run(self._take_part(epoch))
         except BaseException as error:
-            LOG.debug("%s: failed", self._thread.name, exc_info=True)
+            self.failure = error
+            LOG.error("%s: %s: %s", self._thread.name, type(error).__name__, error)
             self.handed.end(Over(None, self._part.protocol.round, error))
 
     async def _take_part(self, epoch: int) -> None:

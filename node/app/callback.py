@@ -128,6 +128,7 @@ class GossipCallback(transformers.TrainerCallback):  # type: ignore[misc]  # its
         meeting, self._meeting = self._meeting, None
         if meeting is not None:
             meeting.end()
+            self.failure = self.failure or meeting.beside.failure
 
     def _take(self, answer: Asked | Over, state: Any, control: Any, starting: bool = False) -> None:
         """What the network said is in the model now; where it said its last word, the training must know."""
@@ -145,7 +146,6 @@ class GossipCallback(transformers.TrainerCallback):  # type: ignore[misc]  # its
 
     def _give_up(self, error: BaseException, starting: bool) -> None:
         """The node has failed: nothing of the training is lost, and nobody is left in doubt."""
-        self.failure = error
         self.close()
         if starting or self._on_error == "raise":
             raise error

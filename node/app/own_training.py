@@ -37,6 +37,7 @@ from node.errors import ConfigError
 from node.graph.topology import Topology
 from node.learn.torch_adam import TorchAdam
 from node.learn.trainables import Trainables
+from node.observe.records import read_records
 from node.types import Digests, PeerId, Shared, Vector
 
 LOG = logging.getLogger(__name__)
@@ -98,6 +99,7 @@ class Meeting:
         if self.over is None:
             self.beside.leave()
         self.beside.wait()
+        self._warn_of_silence()
 
     def _take(self, write: bool) -> Asked | Over:
         answer = self.beside.handed.asked()
@@ -110,6 +112,15 @@ class Meeting:
         if isinstance(answer, Over) and answer.shared is not None:
             self._save(answer.shared["theta"])
         return answer
+
+    def _warn_of_silence(self) -> None:
+        """A consensus with nobody is none."""
+        path = self.place.folder.records
+        records = read_records(path) if path.exists() else ()
+        if records and not any(record.contributions for record in records):
+            LOG.warning(
+                "%s: heard no neighbour in any round: see the lines above, and the others' logs", self.place.peer
+            )
 
     def _save(self, theta: Vector) -> None:
         """The adapter as consensus has it, in peft's layout; a model without one is its script's to save."""
