@@ -82,6 +82,8 @@ class GossipCallback(transformers.TrainerCallback):  # type: ignore[misc]  # its
         if node not in graph.nodes:
             known = f"({', '.join(graph.nodes)}){did_you_mean(node, graph.nodes)}"
             raise ConfigError(f"GossipCallback: node={node!r} is not in {graph.source} {known}")
+        if gossip.get("products") == "alternate":
+            raise ConfigError("GossipCallback: products='alternate' wants our own trainer; wanted another of products")
         said = {"output_dir": str(output_dir), "seed": seed, "gossip": gossip}
         config, graph, _ = fitted(check_config(said, "GossipCallback"), graph)
         self._place = Place(

@@ -24,8 +24,8 @@ from torch import Tensor
 from node.app.beside import Beside
 from node.app.code import Code
 from node.app.handed_in import Asked, HandedIn, Over
-from node.app.mixing import mixing_of
 from node.app.processes import running
+from node.app.products import rule_of
 from node.app.run_folder import NodeFolder, RunFolder, write_files
 from node.app.settings import agreed_digests, peer_config
 from node.app.taking_part import Part, require_same_run
@@ -164,7 +164,7 @@ def meet(place: Place, args: Any, state: Any, said: Mapping[str, Any]) -> Meetin
     folder = place.folder
     if (process := running(folder)) is not None and process.pid != os.getpid():
         raise ConfigError(f"{folder.path}: {place.peer} runs already (process {process.pid}); end it first")
-    trainables = Trainables(said["model"])
+    trainables = Trainables(said["model"], place.config.gossip.share)
     adam = TorchAdam(said["optimizer"], trainables) if place.config.gossip.moments else None
     config = _settings(place, trainables, args, state)
     if place.fresh and state.global_step == 0:
@@ -179,15 +179,15 @@ def meet(place: Place, args: Any, state: Any, said: Mapping[str, Any]) -> Meetin
     round, goes_on = _round(place, config, saved, state)
     write_files(place.run, config, place.graph)
     peer = peer_config(config, place.graph, place.peer, digests, store.claim_epoch(), round)
-    rule = place.code.mixing if place.code is not None else mixing_of(config, place.graph)
+    rule = place.code.mixing if place.code is not None else rule_of(config, place.graph, trainables.schema)
     if goes_on and saved is not None:
         protocol = GossipPeer(peer, saved.shared, rule, saved.protocol)
     else:
         protocol = GossipPeer(peer, {"theta": trainables.read(), **(adam.read() if adam else {})}, rule)
     handed = HandedIn({"step": state.global_step, "initial": start})
     part = Part(
-        folder=folder, protocol=protocol, trainer=handed, start=start, store=store, fresh=place.fresh,
-        linger=place.linger,
+        folder=folder, protocol=protocol, trainer=handed, start=start, schema=trainables.schema, store=store,
+        fresh=place.fresh, linger=place.linger,
     )  # fmt: skip
     losses = _Losses()
     losses.handle = said["model"].register_forward_hook(losses)

@@ -104,7 +104,7 @@ class NodeFolder:
 
     def forget(self) -> None:
         """Start at round 0. The epoch stays: to neighbours that run, a process with a smaller one is a dead one."""
-        earlier = (*self.checkpoint.glob("*.ckpt"), *self.adapter.glob("*"))
+        earlier = (*self.checkpoint.glob("*.ckpt"), *self.adapter.glob("*"), *self.best.glob("*"))
         for path in (*earlier, self.records, self.result):
             path.unlink(missing_ok=True)
 

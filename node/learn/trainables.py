@@ -21,6 +21,7 @@ from node.learn.base import vocabulary_digest, weights_digest
 from node.learn.examples import digest_of
 from node.learn.methods import lora_start, own_name
 from node.learn.schema import Schema
+from node.learn.sharing import ALL, selected
 from node.types import Digests, Vector
 
 FROZEN_COPY = ".original_module."  # what peft keeps of a module that is trained whole
@@ -28,13 +29,16 @@ HEADS = ("ForSequenceClassification", "ForTokenClassification")
 
 
 class Trainables:
-    """Parameters of `model` that require a gradient, in the order of our schema.
+    """Parameters of `model` that require a gradient and are shared, in the order of our schema.
+
+    Args:
+        share: patterns over their names, see `node.learn.sharing`; what they leave out is the script's own.
 
     Raises:
         ConfigError: there are none.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, share: Sequence[str] = ALL) -> None:
         self.model = model
         adapter = getattr(model, "active_adapter", None)
         self._adapter = adapter if isinstance(adapter, str) else "default"
@@ -43,7 +47,10 @@ class Trainables:
             raise ConfigError(
                 "the model has no trainable parameter; wanted one with a peft adapter (get_peft_model), or unfrozen"
             )
-        self.schema = Schema.of({name: p.shape for name, p in named.items()})
+        chosen = selected("gossip.share", share, named)
+        if not chosen:
+            raise ConfigError(f"gossip.share: {list(share)} shares nothing; wanted one parameter or more")
+        self.schema = Schema.of({name: named[name].shape for name in chosen})
         self.parameters: tuple[nn.Parameter, ...] = tuple(named[e.name] for e in self.schema.entries)
 
     def read(self) -> Vector:

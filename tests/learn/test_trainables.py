@@ -109,3 +109,18 @@ def test_an_adapter_that_was_trained_is_not_fresh(bert: Path) -> None:
 
     assert not ours.has_fresh_lora
     assert not Trainables(Two()).has_fresh_lora
+
+
+def test_what_is_not_shared_stays_as_it_is() -> None:
+    model = Two()
+    ours = Trainables(model, ("w",))
+
+    ours.write(torch.zeros(2))
+
+    assert [e.name for e in ours.schema.entries] == ["w"]
+    assert model.b.tolist() == [3.0]
+
+
+def test_a_pattern_that_shares_nothing_is_refused() -> None:
+    with pytest.raises(ConfigError, match="shares nothing"):
+        Trainables(Two(), ("!w", "!b"))
