@@ -87,12 +87,22 @@ class DatasetConfig(Settings):
     """Where texts come from. `{id}` in the path stands for the node's id."""
 
     path: Name = Field(
-        description="a jsonl, csv or parquet file, a folder of text, a datasets name, or stdlib-docstrings"
+        description="a jsonl, csv, parquet or CoNLL file, a folder of text, a datasets name, or stdlib-docstrings"
     )
     split: Name | None = Field(default=None, description="split of a datasets name, e.g. train")
     text_column: Name = Field(default="text", description="column that holds the text")
-    label_column: Name = Field(default="label", description="column that holds the label; unused for causal_lm")
-    format: Literal["jsonl", "csv", "parquet", "folder", "text", "datasets"] | None = Field(
+    label_column: Name = Field(default="label", description="column that holds the label; of task: classification")
+    tokens_column: Name = Field(default="tokens", description="column with a list of words; of token_classification")
+    tags_column: Name = Field(default="tags", description="column with a list of tags, one a word")
+    kind: Literal["text", "pairs", "alpaca", "messages"] | None = Field(
+        default=None,
+        description="of causal_lm: text; pairs (prompt, response); alpaca (instruction, input, output); messages "
+        "(role, content); null: told from the columns; of all but text, answers only are learnt",
+    )
+    prompt_column: Name = Field(default="prompt", description="column that holds the question; of kind: pairs")
+    response_column: Name = Field(default="response", description="column that holds the answer; of kind: pairs")
+    messages_column: Name = Field(default="messages", description="column with a list of turns; of kind: messages")
+    format: Literal["jsonl", "csv", "parquet", "conll", "folder", "text", "datasets"] | None = Field(
         default=None, description="null: told from the path"
     )
 
@@ -239,7 +249,18 @@ class TrainConfig(Settings):
         default=0.0, ge=0, le=10, description="tau: logits + tau log(share of the class on this node) in training"
     )
     eval_every: int = Field(
-        default=0, ge=0, le=10**9, description="rounds between accuracy measurements; 0: only at the end"
+        default=0, ge=0, le=10**9, description="rounds between evaluations on both test sets; 0: only at the end"
+    )
+    eval_answers: int = Field(
+        default=16,
+        ge=0,
+        le=10**6,
+        description="questions a test set that are answered in an evaluation, for exact_match",
+    )
+    packing: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="of questions and answers: several short ones in a row of sequence_len tokens; auto: where the "
+        "model keeps them apart",
     )
     early_stopping_patience: int = Field(
         default=0,
@@ -404,8 +425,13 @@ class NodeConfig(Settings):
     """A node file. Every key has a default, so that three lines (model, data, topology) make a file."""
 
     base_model: Name = Field(default="minilm", description="minilm (embedded), a model folder, or a hub name")
-    task: Literal["classification", "causal_lm"] = Field(
-        default="classification", description="head of the model, and loss"
+    task: Literal["classification", "token_classification", "causal_lm"] = Field(
+        default="classification",
+        description="head of the model, loss and metrics; docs/tasks.md says what data it takes",
+    )
+    template: Literal["auto", "chat", "plain"] = Field(
+        default="auto",
+        description="of questions and answers; auto: the tokenizer's chat template, where it has none plain headings",
     )
     datasets: Annotated[tuple[DatasetConfig, ...], Field(strict=False), AfterValidator(_some)] = Field(
         default=(DatasetConfig(path=EMBEDDED[1]),), description="{id} in a path is the node's id"
@@ -415,6 +441,12 @@ class NodeConfig(Settings):
     )
     test_share: float = Field(
         default=0.2, ge=0, lt=1, description="of the texts, by a hash of each; used where test_datasets is empty"
+    )
+    private_share: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="of a node's own texts, by a hash of each: never trained on, its own model is measured on them",
     )
     labels: Labels = Field(
         default=None,
@@ -440,6 +472,11 @@ class NodeConfig(Settings):
 
     @model_validator(mode="after")
     def _labels_belong_to_classification(self) -> NodeConfig:
+        if self.task == "token_classification" and self.partition.by in ("class", "shards", "dirichlet"):
+            raise ValueError(
+                f"partition.by: {self.partition.by} wants a label a text, task: token_classification has a tag a word; "
+                f"wanted iid, quantity, key or none"
+            )
         if self.task == "causal_lm" and self.labels is not None:
             raise ValueError("labels have no use with task: causal_lm; remove them, or write task: classification")
         if self.task == "causal_lm" and self.partition.by in ("class", "shards", "dirichlet"):

@@ -10,10 +10,10 @@ import torch
 
 from node.app.settings import learn_settings
 from node.learn.adapter import Adapter, attach
+from node.learn.encode import encode
 from node.learn.examples import Example
 from node.learn.passes import Reader
 from node.learn.prepare import open_model
-from node.learn.texts import encode
 from node.settings import NodeConfig
 from node.types import PeerId, Vector
 

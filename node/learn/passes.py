@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from node.learn.adapter import Adapter
+from node.learn.metrics import counts_for
 from node.learn.objective import cross_entropy
 from node.learn.prefix import Remembered
-from node.learn.texts import IGNORED, Texts
+from node.learn.texts import Texts
 
 
 class Reader:
@@ -29,26 +30,49 @@ class Reader:
         device = self.adapter.theta.device
         batch = self.texts.batch(indices).to(device)
         if self.remembered is not None and self.adapter.prefix is not None:
-            out = self.adapter.prefix.replay(batch.ids, batch.mask, self.remembered.hidden(indices))
+            out = self.adapter.prefix.replay(batch, self.remembered.hidden(indices))
         else:
-            out = self.adapter.model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False)
+            out = self.adapter.model(**batch.inputs(), use_cache=False)
         logits = out.logits if out.logits.dim() == 2 else out.logits[:, -batch.ids.shape[1] :]  # virtual tokens, if any
         return logits.float(), batch.targets
 
     def measure(
         self, indices: Sequence[int] | None = None, size: int = 64, check: Callable[[], None] = lambda: None
     ) -> dict[str, float]:
-        """{"accuracy", "loss"} over these texts (all of them by default), in batches of like length.
+        """The metrics of the task (see `node.learn.metrics`) over these texts (all of them by default).
 
-        For a causal language model both are per next token. `check` is called between batches and may raise.
+        In batches of like length; `check` is called between them and may raise.
         """
-        hits, total, count = 0, 0.0, 0
+        counts = counts_for(self.adapter.base.task, self.adapter.base.labels)
         with torch.no_grad():
             for group in self.texts.by_length(size, indices):
                 check()
                 logits, targets = self.logits(group)
-                counted = targets != IGNORED
-                hits += int(((logits.argmax(-1) == targets) & counted).sum())
-                total += float(cross_entropy(logits, targets, reduction="sum"))
-                count += int(counted.sum())
-        return {"accuracy": hits / max(count, 1), "loss": total / max(count, 1)}
+                counts.add(logits.argmax(-1), targets, float(cross_entropy(logits, targets, reduction="sum")))
+        return counts.values()
+
+    def answers(
+        self, most: int, indices: Sequence[int] | None = None, check: Callable[[], None] = lambda: None
+    ) -> dict[str, float]:
+        """{"exact_match"}: the share of the first `most` questions in these rows that are answered word for word.
+
+        Answers are greedy, and white space around them does not count. {} where there are no questions.
+        """
+        rows = None if indices is None else set(indices)
+        asked = [q for q in self.texts.questions if rows is None or q.row in rows][:most]
+        hits = 0
+        for question in asked:
+            check()
+            hits += self.said(question.prompt, question.most).strip() == question.answer.strip()
+        return {"exact_match": hits / len(asked)} if asked else {}
+
+    def said(self, prompt: Sequence[int], most: int) -> str:
+        """The greedy continuation of these tokens, of `most` tokens at most."""
+        adapter, tokenizer = self.adapter, self.adapter.base.tokenizer
+        ids = torch.tensor([list(prompt)], device=adapter.theta.device)
+        with torch.no_grad():
+            out = adapter.model.generate(
+                input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=most, do_sample=False,
+                pad_token_id=tokenizer.pad_token_id,
+            )  # fmt: skip
+        return str(tokenizer.decode(out[0, len(prompt) :], skip_special_tokens=True))

@@ -56,11 +56,11 @@ class Prefix:
 
         return forward
 
-    def hidden(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """(b, t), (b, t) -> (b, t, h): what enters the first layer with an adapter."""
+    def hidden(self, batch: Batch) -> Tensor:
+        """(b, t, h): what enters the first layer with an adapter."""
         self._capturing = True
         try:
-            self._model(input_ids=ids, attention_mask=mask, use_cache=False)
+            self._model(**batch.inputs(), use_cache=False)
         except _Reached:
             assert self._captured is not None
             return self._captured
@@ -68,12 +68,12 @@ class Prefix:
             self._capturing, self._captured = False, None
         raise RuntimeError("the model did not pass through its layers")
 
-    def replay(self, ids: Tensor, mask: Tensor, hidden: Tensor) -> Any:
+    def replay(self, batch: Batch, hidden: Tensor) -> Any:
         """The model's output where the prefix answers with `hidden` (b, t, h)."""
         self._replayed = hidden
         self._shorten(True)
         try:
-            return self._model(input_ids=ids, attention_mask=mask, use_cache=False)
+            return self._model(**batch.inputs(), use_cache=False)
         finally:
             self._replayed = None
             self._shorten(False)
@@ -107,12 +107,12 @@ def find_prefix(
     prefix = Prefix(model, layers[:first])
     try:
         with torch.enable_grad():
-            depends = prefix.hidden(probe.ids, probe.mask).requires_grad
+            depends = prefix.hidden(probe).requires_grad
         if depends:
             return None, "something that is trained lies below the layers with adapters"
         with torch.no_grad():
-            plain = model(input_ids=probe.ids, attention_mask=probe.mask, use_cache=False).logits
-            replayed = prefix.replay(probe.ids, probe.mask, prefix.hidden(probe.ids, probe.mask)).logits
+            plain = model(**probe.inputs(), use_cache=False).logits
+            replayed = prefix.replay(probe, prefix.hidden(probe)).logits
     except UNFIT as error:
         return None, f"the model's layers cannot be replayed ({type(error).__name__})"
     if not _alike(plain, replayed, probe):
@@ -126,7 +126,7 @@ def _can_shorten(prefix: Prefix, last: nn.Module, plain: Tensor, probe: Batch) -
     prefix.shorten(last)
     try:
         with torch.no_grad():
-            shortened = prefix.replay(probe.ids, probe.mask, prefix.hidden(probe.ids, probe.mask)).logits
+            shortened = prefix.replay(probe, prefix.hidden(probe)).logits
     except UNFIT:
         shortened = None
     if shortened is None or not _alike(plain, shortened, probe):
@@ -188,7 +188,7 @@ class Remembered:
         group = self._groups[number]
         batch = self._texts.batch(group).to(self._device)
         with torch.no_grad():
-            hidden = self._prefix.hidden(batch.ids, batch.mask)
+            hidden = self._prefix.hidden(batch)
         for row, index in enumerate(group):
             self.rows[index] = hidden[row, : len(self._texts.ids[index])].clone()
 

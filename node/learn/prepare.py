@@ -18,14 +18,18 @@ from node.learn.base import Base, open_base
 from node.learn.data import DataSettings, TestSet
 from node.learn.deals import Indices
 from node.learn.device import device_of
-from node.learn.examples import Corpus, digest_of
+from node.learn.dialogue import Dialogue, Template, template_text
+from node.learn.encode import encode
+from node.learn.examples import Corpus, Task, digest_of
+from node.learn.held_out import Held, encode_apart
 from node.learn.methods import LoraSettings, require_room
 from node.learn.objective import Objective
+from node.learn.packing import keeps_apart
 from node.learn.partition import BY_COLUMN, BY_LABEL, PartitionSettings, partition
 from node.learn.passes import Reader
 from node.learn.prefix import Remembered, bytes_needed, find_prefix
 from node.learn.recompute import recompute_layers
-from node.learn.texts import Texts, encode
+from node.learn.texts import Texts
 from node.learn.trainer import LocalTrainer, TrainSettings
 from node.types import Digests, Shared
 
@@ -35,7 +39,8 @@ class LearnSettings:
     """All that the learner of a node is made from; every node of a run has the same, save private data paths."""
 
     base_model: str = "minilm"
-    task: str = "classification"  # or "causal_lm"
+    task: Task = "classification"
+    template: Template = "auto"  # of conversations
     lora: LoraSettings = field(default_factory=LoraSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
     data: DataSettings = field(default_factory=DataSettings)
@@ -46,6 +51,7 @@ class LearnSettings:
 
     @property
     def labelled(self) -> bool:
+        """Whether each text has one label."""
         return self.task == "classification"
 
     @property
@@ -64,7 +70,9 @@ class Learner:
     corpus: Corpus
     train: Reader
     test: Reader | None
+    held: Held  # (rows,) of the texts to train on: those that are held out instead
     prefix: str  # what the prefix cache does, in words
+    packing: str  # whether texts share rows, in words
 
     @property
     def caches(self) -> tuple[Remembered, ...]:
@@ -87,10 +95,13 @@ class Prepared:
     adapter: Adapter  # .schema, .whole, .save(folder, theta), .load(folder)
     digests: Digests  # what the hello compares
     data_digest: str  # of the corpus before it was dealt out
-    examples: int  # private ones
+    examples: int  # private ones to train on; rows, where texts share them
     classes: tuple[int, ...]  # private examples a label, in the order of the labels; () without labels
     prefix: str
     tested_on: TestSet  # what `trainer.evaluate` measures on
+    held_out: int  # private rows that are never trained on
+    learner: Learner
+    own: Indices  # rows of `learner.train.texts` that are trained on
 
     @property
     def parameters(self) -> dict[str, int]:
@@ -102,14 +113,13 @@ class Prepared:
 
 def open_model(settings: LearnSettings, peer: str = "") -> Base:
     """The base model of a run, its head sized by the run's labels. Load it once in a fork server."""
-    labels = data.labels_of(settings.data, peer, settings.common) if settings.labelled else ()
-    task = "classification" if settings.labelled else "causal_lm"
-    if settings.task != task:
-        raise ConfigError(f"task: {settings.task!r} is not known; wanted classification or causal_lm")
+    labels: tuple[str, ...] = ()
+    if settings.task in ("classification", "token_classification"):
+        labels = data.labels_of(settings.data, peer, settings.common, settings.task)
     train = settings.train
     return open_base(
         settings.base_model,
-        "classification" if settings.labelled else "causal_lm",
+        settings.task,
         labels,
         bf16=train.bf16,
         device=device_of(train.device),
@@ -124,8 +134,8 @@ def open_learner(settings: LearnSettings, base: Base, peer: str = "") -> Learner
         ConfigError: data or settings do not fit.
     """
     column = settings.partition.column if settings.partition.by in BY_COLUMN else None
-    corpus = data.load(settings.data, peer, labelled=settings.labelled, common=settings.common, column=column)
-    if settings.labelled and corpus.labels != base.labels:
+    corpus = data.load(settings.data, peer, settings.task, common=settings.common, column=column)
+    if corpus.labels != base.labels:
         raise ConfigError(f"labels: the data has {list(corpus.labels)}, the model was opened with {list(base.labels)}")
     if settings.data.own_labels and settings.common:
         raise ConfigError(
@@ -141,12 +151,14 @@ def open_learner(settings: LearnSettings, base: Base, peer: str = "") -> Learner
     require_room(base, settings.lora, settings.train.sequence_len)
     if settings.train.checkpointing:
         recompute_layers(adapter.model)
-    train = encode(base.tokenizer, corpus.train, settings.train.sequence_len)
-    test = encode(base.tokenizer, corpus.test, settings.train.sequence_len) if corpus.test else None
+    dialogue, packing = _dialogue(settings, adapter, corpus)
+    length = settings.train.sequence_len
+    train, held = encode_apart(base.tokenizer, corpus.train, length, dialogue, settings.data.private_share)
+    test = encode(base.tokenizer, corpus.test, length, dialogue) if corpus.test else None
     reason = _find_prefix(settings.train, adapter, [texts for texts in (train, test) if texts is not None])
     readers = [_reader(adapter, texts) if texts is not None else None for texts in (train, test)]
     assert readers[0] is not None
-    return Learner(settings, adapter, corpus, readers[0], readers[1], reason)
+    return Learner(settings, adapter, corpus, readers[0], readers[1], held, reason, packing)
 
 
 def prepare(
@@ -166,40 +178,50 @@ def prepare(
     shared = learner is not None
     learner = learner or open_learner(settings, base, peer)
     own = _own_texts(learner, index, nodes)
+    kept, held = own[~learner.held[own]], own[learner.held[own]]
+    if len(own) and not len(kept):
+        raise ConfigError(f"private_share: holds out all {len(own)} texts of {peer}; wanted a smaller share, or 0")
     train = learner.train
     if not shared:
         train = _reader(learner.adapter, train.texts, [int(i) for i in own])
-    classes = _classes(learner.corpus, own) if settings.labelled else ()
+    classes = _classes(learner.corpus, kept) if settings.labelled else ()
     trainer = LocalTrainer(
         train,
-        own,
+        kept,
         learner.test,
         settings.train,
         seed=settings.seed,
         stream=peer,
         moments=settings.moments,
         objective=Objective(settings.train.objective, classes),
+        held=held,
+        tested_on=settings.data.tested_on,
     )
     return Prepared(
         trainer=trainer,
         shared=trainer.initial(),
         adapter=learner.adapter,
-        digests=digests(learner.adapter),
+        digests=digests(learner.adapter, settings.template),
         data_digest=learner.corpus.digest,
-        examples=len(own),
+        examples=len(kept),
         classes=classes,
         prefix=learner.prefix,
         tested_on=settings.data.tested_on,
+        held_out=len(held),
+        learner=learner,
+        own=kept,
     )
 
 
-def digests(adapter: Adapter) -> Digests:
+def digests(adapter: Adapter, template: Template = "auto") -> Digests:
     """What two ends must agree on, by name; the topology's digest is the graph's business.
 
     Nothing that is private has a part in it; labels have none where the head is private.
     """
     base = adapter.base
+    written = template_text(base.tokenizer, template) if base.task == "causal_lm" else ""
     return {
+        **({"template": digest_of([written])} if written else {}),
         "base_model": base.digest,
         "tokenizer": base.tokenizer_digest,
         **({"labels": digest_of(base.labels)} if adapter.answers() or not base.labels else {}),
@@ -212,8 +234,12 @@ def digests(adapter: Adapter) -> Digests:
 def _own_texts(learner: Learner, index: int, nodes: int) -> Indices:
     """Indices of the node's texts; blocks of a causal language model are dealt evenly, classes mean nothing to them."""
     settings = learner.settings
-    if settings.labelled:
+    if settings.task != "causal_lm":
         texts = learner.corpus.train
+        if settings.partition.by in BY_LABEL and not settings.labelled:
+            raise ConfigError(
+                f"partition.by: {settings.partition.by} wants one label a text, task: {settings.task} has a tag a word"
+            )
         return partition([e.label for e in texts], nodes, settings.partition, [e.key for e in texts])[index]
     if settings.partition.by in (*BY_LABEL, *BY_COLUMN):
         raise ConfigError(
@@ -227,6 +253,21 @@ def _classes(corpus: Corpus, own: Indices) -> tuple[int, ...]:
     return tuple(int(count) for count in counts)
 
 
+def _dialogue(settings: LearnSettings, adapter: Adapter, corpus: Corpus) -> tuple[Dialogue, str]:
+    """How conversations are laid into rows, and why, in words."""
+    alone = Dialogue(settings.template, packed=False)
+    asked = settings.train.packing
+    some = [example for example in corpus.train if example.turns][:2]
+    if not some or asked == "off":
+        return alone, "off: as set" if some else "off: no conversations"
+    if keeps_apart(adapter.model, encode(adapter.base.tokenizer, some, settings.train.sequence_len, alone)):
+        return Dialogue(settings.template, packed=True), "on: the model keeps texts that share a row apart"
+    reason = "in this model a text would see the one before it in its row"
+    if asked == "on":
+        raise ConfigError(f"train.packing: on is not possible: {reason}; set it to auto or off")
+    return alone, f"off: {reason}"
+
+
 def _find_prefix(train: TrainSettings, adapter: Adapter, texts: Sequence[Texts]) -> str:
     """Set `adapter.prefix`; say what was decided."""
     if train.prefix_cache == "off":
@@ -235,7 +276,7 @@ def _find_prefix(train: TrainSettings, adapter: Adapter, texts: Sequence[Texts])
     names = [e.name for e in adapter.whole.entries]
     prefix, reason = find_prefix(adapter.model, names, probe, shorten=adapter.settings.dropout == 0.0)
     if prefix is not None:
-        hidden = prefix.hidden(probe.ids, probe.mask)
+        hidden = prefix.hidden(probe)
         needed = sum(bytes_needed(t, hidden.shape[-1], hidden.element_size()) for t in texts)
         reason = f"{reason}, up to {needed / 1e6:.0f} MB"
         if needed > train.prefix_cache_limit:

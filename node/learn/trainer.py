@@ -25,7 +25,9 @@ from node.learn.adamw import AdamW, AdamWSettings, no_moments
 from node.learn.adapter import live_dropout
 from node.learn.blocks import active, blocks_of
 from node.learn.clip import clip
+from node.learn.data import TestSet
 from node.learn.device import DeviceName
+from node.learn.metrics import named
 from node.learn.objective import PLAIN, Objective, ObjectiveSettings
 from node.learn.passes import Reader
 from node.learn.patience import PRIVATE_LOSS, Patience
@@ -34,6 +36,7 @@ from node.learn.texts import IGNORED
 from node.types import Shared, Vector
 
 PrefixCache: TypeAlias = Literal["auto", "on", "off"]
+Packing: TypeAlias = Literal["auto", "on", "off"]
 
 
 class Interrupted(Exception):
@@ -67,7 +70,9 @@ class TrainSettings:
     prefix_cache: PrefixCache = "auto"
     prefix_cache_limit: int = 1 << 30  # bytes
     eval_every: int = 0  # rounds between evaluations of the vectors handed in; 0: never while training
-    eval_examples: int = 256  # of the test set, in those evaluations
+    eval_examples: int = 256  # of each test set, in those evaluations
+    eval_answers: int = 16  # questions whose greedy answers are compared with the wanted ones, in every evaluation
+    packing: Packing = "auto"  # of conversations: several short ones in a row
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "micro_batch_size", "accumulation", "local_steps", "rounds", "max_grad_norm"):
@@ -101,13 +106,21 @@ class LocalTrainer:
         stream: str,
         moments: bool,
         objective: Objective = PLAIN,
+        held: NDArray[np.int64] | None = None,
+        tested_on: TestSet = "common",
     ) -> None:
-        """`stream` (the node's id) and `seed` decide the order of the data; `moments`: whether `shared` holds them."""
+        """`stream` (the node's id) and `seed` decide the order of the data; `moments`: whether `shared` holds them.
+
+        `held`: indices within `reader` of private texts to measure on; none of them in `own`. `tested_on`: whose texts
+        `test` has.
+        """
         if len(own) == 0:
             raise ConfigError(f"datasets: node {stream!r} has no examples; wanted at least one (see partition)")
         self._reader = reader
         self._own = own
         self._test = test
+        self._tested_on = tested_on
+        self._held = [] if held is None else [int(i) for i in held]
         self._settings = settings
         self._purpose = (seed, stream)
         self._objective = objective
@@ -162,6 +175,14 @@ class LocalTrainer:
         adapter = self._reader.adapter
         with adapter.lock:
             return self._measured(theta, examples)
+
+    def metrics(self, theta: Vector, examples: int | None = None) -> dict[str, float]:
+        """{"common/accuracy": ..., "private/f1": ...} of a whole vector, of each set its first `examples`.
+
+        On the test set ("common", or "own" where nodes have different ones) and on this node's held-out texts.
+        """
+        with self._reader.adapter.lock:
+            return self._all_measured(theta, examples)
 
     def stop(self) -> None:
         """Make the running and every later `train` or `evaluate` raise Interrupted. Safe from any thread."""
@@ -252,16 +273,29 @@ class LocalTrainer:
         return _Dropout(self._reader, draw.integer(*self._purpose, "dropout", step, *part))
 
     def _measured_at(self, round: int, shared: Shared) -> dict[str, float]:
+        """What is measured of the vectors that a round starts from; "accuracy" is that on the test set."""
         every = self._settings.eval_every
-        if self._test is None or not every or round % every:
+        if not every or round % every:
             return {}
-        return {"accuracy": self._measured(self.whole(shared), self._settings.eval_examples)["accuracy"]}
+        found = self._all_measured(self.whole(shared), self._settings.eval_examples)
+        accuracy = found.get(f"{self._tested_on}/accuracy")
+        return found if accuracy is None else found | {"accuracy": accuracy}
+
+    def _all_measured(self, theta: Tensor, examples: int | None) -> dict[str, float]:
+        self._reader.adapter.theta.copy_(theta)
+        common = {} if self._test is None else self._measured_on(self._test, range(len(self._test.texts)), examples)
+        private = self._measured_on(self._reader, self._held, examples)
+        return named(self._tested_on, common) | named("private", private)
+
+    def _measured_on(self, reader: Reader, rows: Sequence[int], examples: int | None) -> dict[str, float]:
+        rows = rows[:examples]
+        found = reader.measure(rows, check=self._check)
+        return found | reader.answers(self._settings.eval_answers, rows, check=self._check)
 
     def _measured(self, theta: Tensor, examples: int | None) -> dict[str, float]:
         assert self._test is not None
         self._reader.adapter.theta.copy_(theta)
-        first = None if examples is None else range(min(examples, len(self._test.texts)))
-        return self._test.measure(first, check=self._check)
+        return self._test.measure(range(len(self._test.texts))[:examples], check=self._check)
 
     def _check(self) -> None:
         if self._stopped.is_set():

@@ -146,7 +146,7 @@ def test_without_a_classifier_labels_are_not_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "book.txt"
     path.write_text("once upon a time")
 
-    corpus = data.load(_settings(path, labels=None), "n0", labelled=False)
+    corpus = data.load(_settings(path, labels=None), "n0", task="causal_lm")
 
     assert corpus.train == (Example("once upon a time", NO_LABEL),)
 

@@ -31,7 +31,7 @@ def test_training_lowers_the_loss_and_learns(settings: LearnSettings) -> None:
     end = node.trainer.evaluate(node.trainer.whole(run(node, 60)))
 
     assert end["loss"] < start["loss"] - 0.1
-    assert set(end) == {"accuracy", "loss"}
+    assert set(end) == {"accuracy", "f1", "loss"}
 
 
 def test_a_causal_language_model_learns_its_blocks(causal: LearnSettings) -> None:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast, LlamaConfig, LlamaForCausalLM
+from tokenizers import Tokenizer
+from tokenizers.decoders import ByteLevel as ByteLevelDecoder
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    BertTokenizerFast,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
 
 WORDS = [
     *("read", "write", "open", "close", "file", "socket", "send", "receive", "parse", "node", "tree", "date", "number"),
@@ -57,3 +68,13 @@ def _tokenizer(folder: Path) -> BertTokenizerFast:
     tokenizer = BertTokenizerFast(vocab=str(vocabulary))
     tokenizer.save_pretrained(folder)
     return tokenizer
+
+
+def byte_tokenizer() -> PreTrainedTokenizerFast:
+    """A token a byte, and the special tokens <pad> and </s>; nothing before or after a text."""
+    alphabet = sorted(ByteLevel.alphabet())
+    vocabulary = {token: number for number, token in enumerate(["<pad>", "</s>", *alphabet])}
+    tokenizer = Tokenizer(BPE(vocab=vocabulary, merges=[]))
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = ByteLevelDecoder()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>")
