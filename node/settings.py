@@ -471,6 +471,15 @@ class NodeConfig(Settings):
     )
 
     @model_validator(mode="after")
+    def _stopping_wants_private_texts(self) -> NodeConfig:
+        if self.train.early_stopping_patience and not self.private_share:
+            raise ValueError(
+                f"train.early_stopping_patience: {self.train.early_stopping_patience} watches the loss on private "
+                f"held-out texts, of which private_share: 0 leaves none; wanted e.g. private_share: 0.1"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _labels_belong_to_classification(self) -> NodeConfig:
         if self.task == "token_classification" and self.partition.by in ("class", "shards", "dirichlet"):
             raise ValueError(

@@ -17,6 +17,7 @@ def data_settings(config: NodeConfig, peer: PeerId | None = None) -> DataSetting
         labels=labels_of(config, peer),
         own_labels=own_labels(config),
         test_share=config.test_share,
+        private_share=config.private_share,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import signal
 import sys
@@ -35,6 +36,7 @@ from node.drivers.grpc import GrpcNode
 from node.drivers.slow import Slow, slowed
 from node.graph.choice import written
 from node.graph.growth import grown
+from node.learn.metrics import on_set
 from node.learn.prepare import Prepared
 from node.learn.prepare import prepare as prepare_learner
 from node.types import Digests, PeerId, Shared
@@ -168,7 +170,8 @@ class Node:
     def leave_result(self, learner: Prepared, shared: Shared, protocol: GossipPeer, traffic: Traffic) -> None:
         """Evaluate, save the adapter with its card, and write result.json."""
         theta = learner.trainer.whole(shared)
-        measured = learner.trainer.evaluate(theta)
+        metrics = learner.trainer.metrics(theta)
+        measured = on_set(learner.tested_on, metrics)
         learner.adapter.save(self.folder.adapter, theta)
         if (best := learner.trainer.best) is not None:
             learner.adapter.save(self.folder.best, best)
@@ -183,6 +186,7 @@ class Node:
             "accuracy": measured.get("accuracy"),
             "loss": measured.get("loss"),
             "tested_on": learner.tested_on if measured else None,
+            "metrics": {name: value if math.isfinite(value) else None for name, value in metrics.items()},
             "parameters": learner.parameters,
             "bytes_sent": traffic.sent,
             "bytes_received": traffic.received,
@@ -190,6 +194,7 @@ class Node:
             "memory": memory(),
             "faults": dict(protocol.faults),
             "examples": learner.examples,
+            "held_out": learner.held_out,
             "classes": list(learner.classes),
             "seed": config.seed,
             "data_digest": learner.data_digest,

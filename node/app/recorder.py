@@ -58,6 +58,7 @@ class Recorder:
             time=time.time(),
             loss=mixed.stats.get("loss", float("nan")),
             accuracy=mixed.stats.get("accuracy"),
+            metrics={name: value for name, value in mixed.stats.items() if "/" in name},
             seconds=Seconds(train=report.train_seconds, exchange=report.exchange_seconds),
             bytes_sent=report.bytes_sent,
             bytes_received=report.bytes_received,

@@ -62,6 +62,7 @@ class StatusBoard:
             ),
             loss=records[-1].loss if records else None,
             accuracy=next((r.accuracy for r in reversed(records) if r.accuracy is not None), None),
+            metrics=next((r.metrics for r in reversed(records) if r.metrics), {}),
             predicted_contraction=self._graph.predicted(peer.round),
             members=tuple(self._members()),
             counters={

@@ -42,7 +42,7 @@ def check(
     found["ports"] = _tried(lambda: check_ports(graph, peers))
     if found["files"] == "ok":
         for peer in peers if not _is_common(settings) else peers[:1]:
-            found[f"model and data of {peer}"] = _tried(lambda p=peer: _learner(settings, graph, p))  # type: ignore[misc]
+            found |= _learner(settings, graph, peer)
     found["dialling"] = _dialling(graph, PeerId(id) if id else None)
     if id:
         found["neighbours"] = _neighbours(graph, PeerId(id))
@@ -75,18 +75,28 @@ def _is_common(settings: NodeConfig) -> bool:
     return not any("{id}" in d.path for d in settings.datasets)
 
 
-def _learner(settings: NodeConfig, graph: Topology, peer: PeerId) -> str:
+def _learner(settings: NodeConfig, graph: Topology, peer: PeerId) -> dict[str, str]:
+    """What the learner of `peer` is made of, what its texts come to, and one of them as the model sees it."""
     from node.app.settings import learn_settings
     from node.learn.prepare import open_model, prepare
+    from node.learn.preview import example, numbers
     from node.learn.sharing import listed
 
     learn = learn_settings(settings, peer)
     place = graph.nodes.index(peer)
-    one = prepare(learn, open_model(learn, peer), peer=peer, index=place, nodes=len(graph.nodes))
+    try:
+        one = prepare(learn, open_model(learn, peer), peer=peer, index=place, nodes=len(graph.nodes))
+    except ConfigError as error:
+        return {f"model and data of {peer}": str(error)}
     counts = ", ".join(f"{count:,} {kind} parameters" for kind, count in one.parameters.items() if count)
     kept = listed(e.name for e in one.adapter.whole.entries[len(one.adapter.schema.entries) :])
     private = f" (private: {kept})" if kept else ""
-    return f"{one.examples} examples, {counts}{private}, tests on its {one.tested_on} set, prefix cache {one.prefix}"
+    made = f"{one.examples} examples, {counts}{private}, tests on its {one.tested_on} set, prefix cache {one.prefix}"
+    return {
+        f"model and data of {peer}": f"ok: {made}",
+        f"texts of {peer}": f"ok: {numbers(one)}",
+        f"example of {peer}": f"ok: {example(one)!r}",
+    }
 
 
 def _neighbours(graph: Topology, peer: PeerId) -> str:

@@ -19,6 +19,8 @@ from node.cli.options import NODE_FILE, AllowCode, Config, Fresh, Set, read_sett
 from node.cli.progress import RunProgress
 from node.config import NodeConfig
 from node.errors import ConfigError
+from node.observe.across import by_metric, lines, to_document
+from node.types import PeerId
 
 
 def up(
@@ -77,14 +79,17 @@ def _follow(
 
 
 def report(run: RunFolder, states: Mapping[str, ProcessState], json: bool) -> int:
-    """What became of each node; 0 when none failed."""
+    """What became of each node, and its metrics across all of them; 0 when none failed."""
     results = {name: read_json(run.node(name).result) for name in states}
+    found = by_metric({PeerId(name): (result or {}).get("metrics", {}) for name, result in results.items()})
     if json:
         nodes = [{"id": n, "state": s.phase, "message": s.message, "result": results[n]} for n, s in states.items()]
-        print_json({"run": str(run.path), "nodes": nodes})
+        print_json({"run": str(run.path), "nodes": nodes, "metrics": to_document(found)})
     else:
         for name, s in states.items():
             note(f"{name}: {s.phase}{': ' + s.message if s.message else ''}{_took(results[name])}")
+        for line in lines(found):
+            note(line)
     return 1 if any(s.phase == "failed" for s in states.values()) else 0
 
 

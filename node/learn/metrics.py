@@ -155,3 +155,8 @@ def entities(tags: Sequence[str]) -> set[Entity]:
 def named(place: str, values: Mapping[str, float]) -> dict[str, float]:
     """{"f1": ...} -> {"common/f1": ...}."""
     return {f"{place}/{name}": value for name, value in values.items()}
+
+
+def on_set(place: str, values: Mapping[str, float]) -> dict[str, float]:
+    """The inverse of `named`, of one set: {"common/f1": ..., "private/f1": ...} -> {"f1": ...}."""
+    return {name.removeprefix(f"{place}/"): value for name, value in values.items() if name.startswith(f"{place}/")}

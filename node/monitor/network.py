@@ -22,6 +22,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from node.graph.reach import NOWHERE
+from node.observe.across import Across, by_metric
+from node.observe.across import to_document as across_document
 from node.observe.distance import (
     consensus_distance,
     contraction,
@@ -74,6 +76,7 @@ class View:
     distances: tuple[float, ...]  # consensus distance of the newest common rounds, oldest first
     predicted_contraction: float | None
     measured_contraction: float | None  # over the newest WINDOW common rounds
+    metrics: Mapping[str, Across]  # the newest that each node measured, across nodes
     verdict: str  # healthy, slower than predicted, waiting
     warnings: tuple[str, ...]
 
@@ -173,6 +176,7 @@ class Network:
             distances=distances,
             predicted_contraction=predicted,
             measured_contraction=measured,
+            metrics=by_metric({p: seen.status.metrics for p, seen in self._seen.items() if seen.status is not None}),
             verdict=_verdict(measured, predicted),
             warnings=tuple(self._warnings(statuses)),
         )
@@ -279,6 +283,7 @@ def to_document(view: View) -> dict[str, object]:
         "consensus_distance": _finite(view.consensus_distance),
         "predicted_contraction": _finite(view.predicted_contraction),
         "measured_contraction": _finite(view.measured_contraction),
+        "metrics": across_document(view.metrics),
         "verdict": view.verdict,
         "finished": view.finished,
         "warnings": list(view.warnings),

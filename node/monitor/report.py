@@ -1,4 +1,4 @@
-"""What a run leaves to look at: loss, accuracy and consensus distance as a picture and as a table.
+"""What a run leaves to look at: loss, accuracy and consensus distance as a picture and a table; metrics across nodes.
 
 Reads the records of a run (`runs/NAME/NODE/records.jsonl`) and nothing else; records without sketches are of learners
 that ran beside the nodes, and are left out. matplotlib is imported when a picture is drawn, rich when a table is made.
@@ -16,6 +16,7 @@ import numpy as np
 
 from node.errors import GossipError
 from node.monitor.view import amount, fixed, scientific
+from node.observe.across import Across, by_metric
 from node.observe.distance import consensus_distance, contraction, distances_to_mean, window_contraction
 from node.observe.records import RoundRecord, read_records
 from node.observe.sketch import from_bytes
@@ -51,6 +52,16 @@ class Run:
         """What the graph promised; None: no record says."""
         told = (record.predicted_contraction for records in self.nodes.values() for record in records)
         return next((value for value in told if value is not None), None)
+
+    @property
+    def metrics(self) -> dict[str, Across]:
+        """Of each node the newest that its records hold, across nodes."""
+        return by_metric(
+            {
+                peer: next((record.metrics for record in reversed(records) if record.metrics), {})
+                for peer, records in self.nodes.items()
+            }
+        )
 
     @property
     def measured(self) -> float | None:
@@ -207,7 +218,20 @@ def summary_table(run: Run) -> RenderableType:
     distances = distances_to_mean(last[0]).tolist() if last else [None] * len(run.nodes)
     for (peer, records), distance in zip(run.nodes.items(), distances, strict=True):
         table.add_row(*_summary(peer, records, distance))
-    return Group(table, _caption(run))
+    return Group(table, _caption(run), *([metrics_table(run.metrics)] if run.metrics else []))
+
+
+def metrics_table(metrics: Mapping[str, Across]) -> RenderableType:
+    """A line a metric: mean, worst node, spread and deviation across the nodes (rich)."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("metric")
+    for name in ("mean", "worst", "node", "spread", "deviation"):
+        table.add_column(name, justify="right")
+    for name, one in metrics.items():
+        table.add_row(name, fixed(one.mean), fixed(one.worst), one.worst_node, fixed(one.spread), fixed(one.deviation))
+    return table
 
 
 def _summary(peer: PeerId, records: Sequence[RoundRecord], distance: float | None) -> list[str]:

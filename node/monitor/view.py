@@ -58,7 +58,13 @@ def picture(view: View, width: int) -> RenderableType:
     title = Text.assemble(("gossip ", "bold"), _title(view))
     warnings = [Text(f"! {warning}", style="yellow") for warning in view.warnings]
     return Panel(
-        Group(_header(view), *warnings, Text(), _table(view, wide=width >= WIDE)),
+        Group(
+            _header(view),
+            *warnings,
+            Text(),
+            _table(view, wide=width >= WIDE),
+            *(Text(line, style="dim") for line in metric_lines(view)),
+        ),
         title=title,
         title_align="left",
         border_style="dim",
@@ -126,7 +132,7 @@ def _cells(row: Row, wide: bool) -> list[Text]:
 
 
 def lines(view: View) -> list[str]:
-    """Plain ASCII: one line for the network, one for each warning, one for each node."""
+    """Plain ASCII: one line for the network, one for each warning, one for each node, one for each metric."""
     nodes = [
         f"{row.id:<8} {row.state:<11} round {whole(row.round):>4}"
         f"  loss {fixed(row.loss):>7}  accuracy {fixed(row.accuracy):>6}"
@@ -134,7 +140,15 @@ def lines(view: View) -> list[str]:
         f"  {place(row.address, row.seen_by)}"
         for row in view.nodes
     ]
-    return [summary_line(view), *(f"! {warning}" for warning in view.warnings), *nodes]
+    return [summary_line(view), *(f"! {warning}" for warning in view.warnings), *nodes, *metric_lines(view)]
+
+
+def metric_lines(view: View) -> list[str]:
+    """What each metric comes to across the nodes: never the mean alone."""
+    return [
+        f"{name}: mean {fixed(one.mean)}, worst {fixed(one.worst)} ({one.worst_node}), spread {fixed(one.spread)}"
+        for name, one in view.metrics.items()
+    ]
 
 
 def summary_line(view: View) -> str:

@@ -40,6 +40,7 @@ class RoundRecord:
     time: float  # unix, at the end of the round; for logs only
     loss: float  # mean over the round's local steps; not finite is written as null and read as nan
     accuracy: float | None = None  # of the vectors handed to training; None: not evaluated in this round
+    metrics: Mapping[str, float] = field(default_factory=dict)  # of the same vectors: "common/f1", "private/loss" ...
     seconds: Seconds
     bytes_sent: int  # in this round
     bytes_received: int  # in this round
@@ -62,6 +63,7 @@ def to_line(record: RoundRecord) -> str:
         "time": round(record.time, 3),
         "loss": _finite(record.loss),
         "accuracy": _finite(record.accuracy),
+        **({"metrics": {name: _finite(value) for name, value in record.metrics.items()}} if record.metrics else {}),
         "seconds": {"train": record.seconds.train, "exchange": record.seconds.exchange},
         "bytes_sent": record.bytes_sent,
         "bytes_received": record.bytes_received,
@@ -98,6 +100,7 @@ def _from_fields(fields: Mapping[str, Any]) -> RoundRecord:
         time=float(fields["time"]),
         loss=math.nan if loss is None else float(loss),
         accuracy=fields["accuracy"],
+        metrics={str(name): value for name, value in fields.get("metrics", {}).items() if value is not None},
         seconds=Seconds(train=float(fields["seconds"]["train"]), exchange=float(fields["seconds"]["exchange"])),
         bytes_sent=int(fields["bytes_sent"]),
         bytes_received=int(fields["bytes_received"]),

@@ -60,4 +60,5 @@ class NodeStatus:
     members: tuple[Member, ...] = ()  # the node's neighbours
     counters: Mapping[str, int] = field(default_factory=dict)  # "fault.BadMessage", "snapshots", "deadlines" ...
     loop_lag_s: float = 0.0
+    metrics: Mapping[str, float] = field(default_factory=dict)  # the newest measured, "common/f1" -> value
     records: tuple[RoundRecord, ...] = ()  # the newest rounds, oldest first; the node keeps RECORDS of them or more

@@ -6,7 +6,7 @@ operator's terminal, so text must be printable and every count bounded. Knows no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import grpc
@@ -22,6 +22,7 @@ from node.wire.news import from_join, to_join
 SERVICE = pb.DESCRIPTOR.services_by_name["StatusService"].full_name
 TEXT = 1024  # characters of one id, address or name
 SKETCH = 1 << 17  # bytes of one sketch: k = 32,768, the longest that `node.observe.sketch` makes
+METRICS = 64  # names of one record; three sets of six make 18
 METROPOLIS = "metropolis"  # what a node that says nothing of its weights has
 MESSAGE = 16 << 20  # bytes of one answer; a topology of 10,000 nodes and 50,000 edges takes 1.5 MB
 
@@ -49,6 +50,7 @@ def encode_status(status: NodeStatus, since_round: int = 0) -> pb.GetStatusRespo
         counters=dict(status.counters),
         loop_lag_s=status.loop_lag_s,
         records=[encode_record(record) for record in newest],
+        metrics=dict(status.metrics),
     )
 
 
@@ -56,7 +58,8 @@ def decode_status(message: pb.GetStatusResponse) -> NodeStatus:
     """The inverse of `encode_status`.
 
     Raises:
-        BadMessage: text that is not printable, an edge to an unlisted node, too many records, a sketch of a wrong size.
+        BadMessage: text that is not printable, an edge to an unlisted node, too many records or metrics, a sketch of a
+            wrong size.
     """
     if len(message.records) > RECORDS:
         raise BadMessage(f"status with {len(message.records)} records, the limit is {RECORDS}")
@@ -80,6 +83,7 @@ def decode_status(message: pb.GetStatusResponse) -> NodeStatus:
         counters={_text(name): count for name, count in sorted(message.counters.items())},
         loop_lag_s=message.loop_lag_s,
         records=tuple(decode_record(record) for record in message.records),
+        metrics=_metrics(message.metrics),
     )
 
 
@@ -99,6 +103,7 @@ def encode_record(record: RoundRecord) -> pb.RoundRecord:
         local_distance=record.local_distance,
         intact=record.intact,
         settled=record.settled,
+        metrics=dict(record.metrics),
         before=record.before,
         after=record.after,
         predicted_contraction=record.predicted_contraction,
@@ -109,7 +114,7 @@ def decode_record(message: pb.RoundRecord) -> RoundRecord:
     """The inverse of `encode_record`.
 
     Raises:
-        BadMessage: ids that are not printable, or a sketch of a wrong size.
+        BadMessage: ids that are not printable, too many metrics, or a sketch of a wrong size.
     """
     return RoundRecord(
         round=message.round,
@@ -125,6 +130,7 @@ def decode_record(message: pb.RoundRecord) -> RoundRecord:
         local_distance=_optional(message, "local_distance"),
         intact=message.intact,
         settled=message.settled,
+        metrics=_metrics(message.metrics),
         before=_sketch(message.before),
         after=_sketch(message.after),
         predicted_contraction=_optional(message, "predicted_contraction"),
@@ -193,6 +199,12 @@ def _text(value: str) -> str:
     if len(value) > TEXT or not value.isprintable():  # escape sequences could rewrite what the operator sees
         raise BadMessage(f"text of {len(value)} characters that is not printable or over {TEXT}: {value[:40]!r}")
     return value
+
+
+def _metrics(found: Mapping[str, float]) -> dict[str, float]:
+    if len(found) > METRICS:
+        raise BadMessage(f"{len(found)} metrics, the limit is {METRICS}")
+    return {_text(name): value for name, value in sorted(found.items())}
 
 
 def _sketch(data: bytes) -> bytes:

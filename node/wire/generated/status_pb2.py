@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from node.wire.generated import gossip_pb2 as gossip_dot_v1_dot_gossip__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16gossip/v1/status.proto\x12\tgossip.v1\x1a\x16gossip/v1/gossip.proto\"\'\n\x10GetStatusRequest\x12\x13\n\x0bsince_round\x18\x01 \x01(\x04\"\xbf\x04\n\x11GetStatusResponse\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x0b\n\x03pid\x18\x04 \x01(\r\x12\r\n\x05state\x18\x05 \x01(\t\x12\r\n\x05round\x18\x06 \x01(\x04\x12\x0e\n\x06rounds\x18\x07 \x01(\x04\x12\x11\n\x04loss\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\x08\x61\x63\x63uracy\x18\t \x01(\x01H\x01\x88\x01\x01\x12\x10\n\x08uptime_s\x18\n \x01(\x01\x12\x12\n\nbytes_sent\x18\x0b \x01(\x04\x12\x16\n\x0e\x62ytes_received\x18\x0c \x01(\x04\x12\x0e\n\x06mixing\x18\r \x01(\t\x12\"\n\x15predicted_contraction\x18\x0e \x01(\x01H\x02\x88\x01\x01\x12%\n\x08topology\x18\x0f \x01(\x0b\x32\x13.gossip.v1.Topology\x12\"\n\x07members\x18\x10 \x03(\x0b\x32\x11.gossip.v1.Member\x12<\n\x08\x63ounters\x18\x11 \x03(\x0b\x32*.gossip.v1.GetStatusResponse.CountersEntry\x12\x12\n\nloop_lag_s\x18\x12 \x01(\x01\x12\'\n\x07records\x18\x13 \x03(\x0b\x32\x16.gossip.v1.RoundRecord\x1a/\n\rCountersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x42\x07\n\x05_lossB\x0b\n\t_accuracyB\x18\n\x16_predicted_contraction\"\x9b\x01\n\x08Topology\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12&\n\x05nodes\x18\x02 \x03(\x0b\x32\x17.gossip.v1.TopologyNode\x12&\n\x05\x65\x64ges\x18\x03 \x03(\x0b\x32\x17.gossip.v1.TopologyEdge\x12\x0f\n\x07weights\x18\x04 \x01(\t\x12\x1e\n\x05joins\x18\x05 \x03(\x0b\x32\x0f.gossip.v1.Join\"+\n\x0cTopologyNode\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\"$\n\x0cTopologyEdge\x12\t\n\x01\x61\x18\x01 \x01(\t\x12\t\n\x01\x62\x18\x02 \x01(\t\"v\n\x06Member\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x13\n\x0bincarnation\x18\x04 \x01(\x03\x12\r\n\x05round\x18\x05 \x01(\x03\x12\x12\n\x05\x61ge_s\x18\x06 \x01(\x01H\x00\x88\x01\x01\x42\x08\n\x06_age_s\"\xef\x03\n\x0bRoundRecord\x12\r\n\x05round\x18\x01 \x01(\x04\x12\x0c\n\x04time\x18\x02 \x01(\x01\x12\x0c\n\x04loss\x18\x03 \x01(\x01\x12\x15\n\x08\x61\x63\x63uracy\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07train_s\x18\x05 \x01(\x01\x12\x12\n\nexchange_s\x18\x06 \x01(\x01\x12\x12\n\nbytes_sent\x18\x07 \x01(\x04\x12\x16\n\x0e\x62ytes_received\x18\x08 \x01(\x04\x12\x15\n\rcontributions\x18\t \x01(\r\x12\x0f\n\x07missing\x18\n \x03(\t\x12\x38\n\tstaleness\x18\x0b \x03(\x0b\x32%.gossip.v1.RoundRecord.StalenessEntry\x12\x1b\n\x0elocal_distance\x18\x0c \x01(\x01H\x01\x88\x01\x01\x12\x0e\n\x06intact\x18\r \x01(\x08\x12\x0e\n\x06\x62\x65\x66ore\x18\x0e \x01(\x0c\x12\r\n\x05\x61\x66ter\x18\x0f \x01(\x0c\x12\"\n\x15predicted_contraction\x18\x10 \x01(\x01H\x02\x88\x01\x01\x12\x0f\n\x07settled\x18\x11 \x01(\x01\x1a\x30\n\x0eStalenessEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x12:\x02\x38\x01\x42\x0b\n\t_accuracyB\x11\n\x0f_local_distanceB\x18\n\x16_predicted_contraction2W\n\rStatusService\x12\x46\n\tGetStatus\x12\x1b.gossip.v1.GetStatusRequest\x1a\x1c.gossip.v1.GetStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16gossip/v1/status.proto\x12\tgossip.v1\x1a\x16gossip/v1/gossip.proto\"\'\n\x10GetStatusRequest\x12\x13\n\x0bsince_round\x18\x01 \x01(\x04\"\xab\x05\n\x11GetStatusResponse\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x0b\n\x03pid\x18\x04 \x01(\r\x12\r\n\x05state\x18\x05 \x01(\t\x12\r\n\x05round\x18\x06 \x01(\x04\x12\x0e\n\x06rounds\x18\x07 \x01(\x04\x12\x11\n\x04loss\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\x08\x61\x63\x63uracy\x18\t \x01(\x01H\x01\x88\x01\x01\x12\x10\n\x08uptime_s\x18\n \x01(\x01\x12\x12\n\nbytes_sent\x18\x0b \x01(\x04\x12\x16\n\x0e\x62ytes_received\x18\x0c \x01(\x04\x12\x0e\n\x06mixing\x18\r \x01(\t\x12\"\n\x15predicted_contraction\x18\x0e \x01(\x01H\x02\x88\x01\x01\x12%\n\x08topology\x18\x0f \x01(\x0b\x32\x13.gossip.v1.Topology\x12\"\n\x07members\x18\x10 \x03(\x0b\x32\x11.gossip.v1.Member\x12<\n\x08\x63ounters\x18\x11 \x03(\x0b\x32*.gossip.v1.GetStatusResponse.CountersEntry\x12\x12\n\nloop_lag_s\x18\x12 \x01(\x01\x12\'\n\x07records\x18\x13 \x03(\x0b\x32\x16.gossip.v1.RoundRecord\x12:\n\x07metrics\x18\x14 \x03(\x0b\x32).gossip.v1.GetStatusResponse.MetricsEntry\x1a/\n\rCountersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x07\n\x05_lossB\x0b\n\t_accuracyB\x18\n\x16_predicted_contraction\"\x9b\x01\n\x08Topology\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12&\n\x05nodes\x18\x02 \x03(\x0b\x32\x17.gossip.v1.TopologyNode\x12&\n\x05\x65\x64ges\x18\x03 \x03(\x0b\x32\x17.gossip.v1.TopologyEdge\x12\x0f\n\x07weights\x18\x04 \x01(\t\x12\x1e\n\x05joins\x18\x05 \x03(\x0b\x32\x0f.gossip.v1.Join\"+\n\x0cTopologyNode\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\"$\n\x0cTopologyEdge\x12\t\n\x01\x61\x18\x01 \x01(\t\x12\t\n\x01\x62\x18\x02 \x01(\t\"v\n\x06Member\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x13\n\x0bincarnation\x18\x04 \x01(\x03\x12\r\n\x05round\x18\x05 \x01(\x03\x12\x12\n\x05\x61ge_s\x18\x06 \x01(\x01H\x00\x88\x01\x01\x42\x08\n\x06_age_s\"\xd5\x04\n\x0bRoundRecord\x12\r\n\x05round\x18\x01 \x01(\x04\x12\x0c\n\x04time\x18\x02 \x01(\x01\x12\x0c\n\x04loss\x18\x03 \x01(\x01\x12\x15\n\x08\x61\x63\x63uracy\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07train_s\x18\x05 \x01(\x01\x12\x12\n\nexchange_s\x18\x06 \x01(\x01\x12\x12\n\nbytes_sent\x18\x07 \x01(\x04\x12\x16\n\x0e\x62ytes_received\x18\x08 \x01(\x04\x12\x15\n\rcontributions\x18\t \x01(\r\x12\x0f\n\x07missing\x18\n \x03(\t\x12\x38\n\tstaleness\x18\x0b \x03(\x0b\x32%.gossip.v1.RoundRecord.StalenessEntry\x12\x1b\n\x0elocal_distance\x18\x0c \x01(\x01H\x01\x88\x01\x01\x12\x0e\n\x06intact\x18\r \x01(\x08\x12\x0e\n\x06\x62\x65\x66ore\x18\x0e \x01(\x0c\x12\r\n\x05\x61\x66ter\x18\x0f \x01(\x0c\x12\"\n\x15predicted_contraction\x18\x10 \x01(\x01H\x02\x88\x01\x01\x12\x0f\n\x07settled\x18\x11 \x01(\x01\x12\x34\n\x07metrics\x18\x13 \x03(\x0b\x32#.gossip.v1.RoundRecord.MetricsEntry\x1a\x30\n\x0eStalenessEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x12:\x02\x38\x01\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x0b\n\t_accuracyB\x11\n\x0f_local_distanceB\x18\n\x16_predicted_contraction2W\n\rStatusService\x12\x46\n\tGetStatus\x12\x1b.gossip.v1.GetStatusRequest\x1a\x1c.gossip.v1.GetStatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,26 +34,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GETSTATUSRESPONSE_COUNTERSENTRY']._loaded_options = None
   _globals['_GETSTATUSRESPONSE_COUNTERSENTRY']._serialized_options = b'8\001'
+  _globals['_GETSTATUSRESPONSE_METRICSENTRY']._loaded_options = None
+  _globals['_GETSTATUSRESPONSE_METRICSENTRY']._serialized_options = b'8\001'
   _globals['_ROUNDRECORD_STALENESSENTRY']._loaded_options = None
   _globals['_ROUNDRECORD_STALENESSENTRY']._serialized_options = b'8\001'
+  _globals['_ROUNDRECORD_METRICSENTRY']._loaded_options = None
+  _globals['_ROUNDRECORD_METRICSENTRY']._serialized_options = b'8\001'
   _globals['_GETSTATUSREQUEST']._serialized_start=61
   _globals['_GETSTATUSREQUEST']._serialized_end=100
   _globals['_GETSTATUSRESPONSE']._serialized_start=103
-  _globals['_GETSTATUSRESPONSE']._serialized_end=678
-  _globals['_GETSTATUSRESPONSE_COUNTERSENTRY']._serialized_start=583
-  _globals['_GETSTATUSRESPONSE_COUNTERSENTRY']._serialized_end=630
-  _globals['_TOPOLOGY']._serialized_start=681
-  _globals['_TOPOLOGY']._serialized_end=836
-  _globals['_TOPOLOGYNODE']._serialized_start=838
-  _globals['_TOPOLOGYNODE']._serialized_end=881
-  _globals['_TOPOLOGYEDGE']._serialized_start=883
-  _globals['_TOPOLOGYEDGE']._serialized_end=919
-  _globals['_MEMBER']._serialized_start=921
-  _globals['_MEMBER']._serialized_end=1039
-  _globals['_ROUNDRECORD']._serialized_start=1042
-  _globals['_ROUNDRECORD']._serialized_end=1537
-  _globals['_ROUNDRECORD_STALENESSENTRY']._serialized_start=1431
-  _globals['_ROUNDRECORD_STALENESSENTRY']._serialized_end=1479
-  _globals['_STATUSSERVICE']._serialized_start=1539
-  _globals['_STATUSSERVICE']._serialized_end=1626
+  _globals['_GETSTATUSRESPONSE']._serialized_end=786
+  _globals['_GETSTATUSRESPONSE_COUNTERSENTRY']._serialized_start=643
+  _globals['_GETSTATUSRESPONSE_COUNTERSENTRY']._serialized_end=690
+  _globals['_GETSTATUSRESPONSE_METRICSENTRY']._serialized_start=692
+  _globals['_GETSTATUSRESPONSE_METRICSENTRY']._serialized_end=738
+  _globals['_TOPOLOGY']._serialized_start=789
+  _globals['_TOPOLOGY']._serialized_end=944
+  _globals['_TOPOLOGYNODE']._serialized_start=946
+  _globals['_TOPOLOGYNODE']._serialized_end=989
+  _globals['_TOPOLOGYEDGE']._serialized_start=991
+  _globals['_TOPOLOGYEDGE']._serialized_end=1027
+  _globals['_MEMBER']._serialized_start=1029
+  _globals['_MEMBER']._serialized_end=1147
+  _globals['_ROUNDRECORD']._serialized_start=1150
+  _globals['_ROUNDRECORD']._serialized_end=1747
+  _globals['_ROUNDRECORD_STALENESSENTRY']._serialized_start=1593
+  _globals['_ROUNDRECORD_STALENESSENTRY']._serialized_end=1641
+  _globals['_ROUNDRECORD_METRICSENTRY']._serialized_start=692
+  _globals['_ROUNDRECORD_METRICSENTRY']._serialized_end=738
+  _globals['_STATUSSERVICE']._serialized_start=1749
+  _globals['_STATUSSERVICE']._serialized_end=1836
 # @@protoc_insertion_point(module_scope)

@@ -14,7 +14,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self, since_round: _Optional[int] = ...) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("node", "epoch", "address", "pid", "state", "round", "rounds", "loss", "accuracy", "uptime_s", "bytes_sent", "bytes_received", "mixing", "predicted_contraction", "topology", "members", "counters", "loop_lag_s", "records")
+    __slots__ = ("node", "epoch", "address", "pid", "state", "round", "rounds", "loss", "accuracy", "uptime_s", "bytes_sent", "bytes_received", "mixing", "predicted_contraction", "topology", "members", "counters", "loop_lag_s", "records", "metrics")
     class CountersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -22,6 +22,13 @@ class GetStatusResponse(_message.Message):
         key: str
         value: int
         def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class MetricsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     NODE_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
@@ -41,6 +48,7 @@ class GetStatusResponse(_message.Message):
     COUNTERS_FIELD_NUMBER: _ClassVar[int]
     LOOP_LAG_S_FIELD_NUMBER: _ClassVar[int]
     RECORDS_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
     node: str
     epoch: int
     address: str
@@ -60,7 +68,8 @@ class GetStatusResponse(_message.Message):
     counters: _containers.ScalarMap[str, int]
     loop_lag_s: float
     records: _containers.RepeatedCompositeFieldContainer[RoundRecord]
-    def __init__(self, node: _Optional[str] = ..., epoch: _Optional[int] = ..., address: _Optional[str] = ..., pid: _Optional[int] = ..., state: _Optional[str] = ..., round: _Optional[int] = ..., rounds: _Optional[int] = ..., loss: _Optional[float] = ..., accuracy: _Optional[float] = ..., uptime_s: _Optional[float] = ..., bytes_sent: _Optional[int] = ..., bytes_received: _Optional[int] = ..., mixing: _Optional[str] = ..., predicted_contraction: _Optional[float] = ..., topology: _Optional[_Union[Topology, _Mapping]] = ..., members: _Optional[_Iterable[_Union[Member, _Mapping]]] = ..., counters: _Optional[_Mapping[str, int]] = ..., loop_lag_s: _Optional[float] = ..., records: _Optional[_Iterable[_Union[RoundRecord, _Mapping]]] = ...) -> None: ...
+    metrics: _containers.ScalarMap[str, float]
+    def __init__(self, node: _Optional[str] = ..., epoch: _Optional[int] = ..., address: _Optional[str] = ..., pid: _Optional[int] = ..., state: _Optional[str] = ..., round: _Optional[int] = ..., rounds: _Optional[int] = ..., loss: _Optional[float] = ..., accuracy: _Optional[float] = ..., uptime_s: _Optional[float] = ..., bytes_sent: _Optional[int] = ..., bytes_received: _Optional[int] = ..., mixing: _Optional[str] = ..., predicted_contraction: _Optional[float] = ..., topology: _Optional[_Union[Topology, _Mapping]] = ..., members: _Optional[_Iterable[_Union[Member, _Mapping]]] = ..., counters: _Optional[_Mapping[str, int]] = ..., loop_lag_s: _Optional[float] = ..., records: _Optional[_Iterable[_Union[RoundRecord, _Mapping]]] = ..., metrics: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class Topology(_message.Message):
     __slots__ = ("digest", "nodes", "edges", "weights", "joins")
@@ -109,7 +118,7 @@ class Member(_message.Message):
     def __init__(self, id: _Optional[str] = ..., address: _Optional[str] = ..., state: _Optional[str] = ..., incarnation: _Optional[int] = ..., round: _Optional[int] = ..., age_s: _Optional[float] = ...) -> None: ...
 
 class RoundRecord(_message.Message):
-    __slots__ = ("round", "time", "loss", "accuracy", "train_s", "exchange_s", "bytes_sent", "bytes_received", "contributions", "missing", "staleness", "local_distance", "intact", "before", "after", "predicted_contraction", "settled")
+    __slots__ = ("round", "time", "loss", "accuracy", "train_s", "exchange_s", "bytes_sent", "bytes_received", "contributions", "missing", "staleness", "local_distance", "intact", "before", "after", "predicted_contraction", "settled", "metrics")
     class StalenessEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -117,6 +126,13 @@ class RoundRecord(_message.Message):
         key: str
         value: int
         def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class MetricsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     ROUND_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     LOSS_FIELD_NUMBER: _ClassVar[int]
@@ -134,6 +150,7 @@ class RoundRecord(_message.Message):
     AFTER_FIELD_NUMBER: _ClassVar[int]
     PREDICTED_CONTRACTION_FIELD_NUMBER: _ClassVar[int]
     SETTLED_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
     round: int
     time: float
     loss: float
@@ -151,4 +168,5 @@ class RoundRecord(_message.Message):
     after: bytes
     predicted_contraction: float
     settled: float
-    def __init__(self, round: _Optional[int] = ..., time: _Optional[float] = ..., loss: _Optional[float] = ..., accuracy: _Optional[float] = ..., train_s: _Optional[float] = ..., exchange_s: _Optional[float] = ..., bytes_sent: _Optional[int] = ..., bytes_received: _Optional[int] = ..., contributions: _Optional[int] = ..., missing: _Optional[_Iterable[str]] = ..., staleness: _Optional[_Mapping[str, int]] = ..., local_distance: _Optional[float] = ..., intact: bool = ..., before: _Optional[bytes] = ..., after: _Optional[bytes] = ..., predicted_contraction: _Optional[float] = ..., settled: _Optional[float] = ...) -> None: ...
+    metrics: _containers.ScalarMap[str, float]
+    def __init__(self, round: _Optional[int] = ..., time: _Optional[float] = ..., loss: _Optional[float] = ..., accuracy: _Optional[float] = ..., train_s: _Optional[float] = ..., exchange_s: _Optional[float] = ..., bytes_sent: _Optional[int] = ..., bytes_received: _Optional[int] = ..., contributions: _Optional[int] = ..., missing: _Optional[_Iterable[str]] = ..., staleness: _Optional[_Mapping[str, int]] = ..., local_distance: _Optional[float] = ..., intact: bool = ..., before: _Optional[bytes] = ..., after: _Optional[bytes] = ..., predicted_contraction: _Optional[float] = ..., settled: _Optional[float] = ..., metrics: _Optional[_Mapping[str, float]] = ...) -> None: ...
