@@ -20,10 +20,10 @@ import torch
 from _learning.data import data
 from node.app import learners
 from node.app.fit import fitted
-from node.app.products import period_of
+from node.app.products import pairs_of, period_of
 from node.app.settings import learn_settings
 from node.app.simulate import topology_of
-from node.app.together import Together, Watch
+from node.app.together import OnMixed, Together, Watch
 from node.app.warm import Warm
 from node.config import NodeConfig, check_config
 from node.graph.topology import Topology
@@ -31,7 +31,7 @@ from node.learn.base import Base
 from node.learn.partition import PartitionSettings
 from node.learn.prefix import Remembered
 from node.learn.prepare import Learner, LearnSettings, open_learner, open_model, prepare
-from node.types import PeerId
+from node.types import Pair, PeerId
 
 # With the pooler trained whole (d = 166,288 instead of 18,448 on 16 intents) one learner comes to .950 instead of .951
 # after 160 steps, and every message is nine times as long.
@@ -119,6 +119,7 @@ class Result(NamedTuple):
     metrics: tuple[Mapping[str, float], ...]  # all that was measured, a node
     bytes: float  # sent, a node, frames of the protocol
     distance: tuple[float, ...]  # after each round
+    product_distance: tuple[float | None, ...]  # the same of LoRA's products, from probes
     course: tuple[Point, ...]  # with `watch`
 
     @property
@@ -138,19 +139,21 @@ class Result(NamedTuple):
         return next((p.sent for p in self.course if p.accuracy >= accuracy), float("inf"))
 
 
-def run(setting: Setting, watch: int = 0, asked: int = 4) -> Result:
+def run(setting: Setting, watch: int = 0, asked: int = 4, on_mixed: OnMixed | None = None) -> Result:
     """The network of this setting, to its last round.
 
     Args:
         watch: rounds between two looks on the way; 0: only at the end.
         asked: how many nodes, evenly spaced, are looked at then (a look costs as much as 20 steps).
+        on_mixed: told each round of each node.
     """
     config, topology, _ = fitted(setting.config(), setting.topology())
     warm = Warm(config, topology, learn_settings(config, alternate=period_of(config, topology)), base_of(config), None)
     names = topology.nodes
     some: Sequence[PeerId] = [names[i * len(names) // asked] for i in range(min(asked, len(names)))]
     learner = learner_of(warm.settings, warm.base)
-    together = Together(replace(warm, learner=learner), watch=Watch(watch, some))
+    told = {} if on_mixed is None else {"on_mixed": on_mixed}
+    together = Together(replace(warm, learner=learner), watch=Watch(watch, some), **told)
     outcome = together.run()
     course = [
         Point(r.round + 1, float(np.mean([m["accuracy"] for m in r.metrics.values()])), r.sent, r.distance)
@@ -162,8 +165,17 @@ def run(setting: Setting, watch: int = 0, asked: int = 4) -> Result:
         tuple(outcome.metrics[peer] for peer in sorted(outcome.metrics)),
         outcome.bytes,
         tuple(r.distance for r in outcome.rounds),
+        tuple(r.product_distance for r in outcome.rounds),
         tuple(course),
     )
+
+
+def layout_of(setting: Setting) -> tuple[Pair, ...]:
+    """Where the factor pairs of this setting's adapter lie."""
+    config = setting.config()
+    learner = _learner(learn_settings(config), _base(config))
+    assert learner is not None  # data that all nodes read
+    return pairs_of(learner.adapter.schema)
 
 
 class Alone(NamedTuple):

@@ -108,7 +108,7 @@ def period_of(config: NodeConfig, topology: Topology) -> int:
     auto: the rounds in which W shrinks a spread e times, T = ln(e) / ln(1 / rho), rounded up: while one factor is
     trained the other one's spread decays as rho^t, and with it the cross term, which is the product of both spreads. A
     shorter turn ends before what the turn before has added is gone; a longer one gains little and leaves the blocks
-    behind each other. At most an eighth of the run, so that each has four turns. rho: what the graph and the rule
+    behind each other. At most a quarter of the run, so that each has two turns. rho: what the graph and the rule
     promise (`predicted_contraction`).
 
     References:
@@ -121,4 +121,4 @@ def period_of(config: NodeConfig, topology: Topology) -> int:
     if config.gossip.alternate_every is not None:
         return config.gossip.alternate_every
     rate = min(max(predicted_contraction(config, topology), 1e-9), 1.0 - 1e-9)
-    return max(1, min(math.ceil(-1.0 / math.log(rate)), config.gossip.rounds // 8))
+    return max(1, min(math.ceil(-1.0 / math.log(rate)), config.gossip.rounds // 4))

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from node.app.products import pairs_of, rule_of, start_of
 from node.app.settings import peer_config
@@ -42,7 +41,7 @@ class AfterRound:
     round: int
     loss: float  # mean over nodes of what their local steps saw
     distance: float  # sqrt(mean_i |x_i - xbar|^2) / |xbar - x_0|, of theta
-    product_distance: float  # the same of LoRA's products B A, from probes; 0 where there are none
+    product_distance: float | None  # the same of LoRA's products B A, from probes; None: both factors are not shared
     sent: float  # bytes a node up to here
     metrics: Mapping[PeerId, Metrics]  # of the nodes that were measured; mostly {}
 
@@ -198,9 +197,10 @@ class Together:
             self.rounds.append(self._measure(done))
             self.on_round(self.rounds[-1])
 
-    @staticmethod
-    def _thetas(done: Mapping[PeerId, Mixed]) -> list[NDArray[np.float32]]:
-        return [mixed.after["theta"].numpy() for _, mixed in sorted(done.items())]
+    def _product_distance(self, done: Mapping[PeerId, Mixed]) -> float | None:
+        if not self._pairs:
+            return None
+        return consensus_distance([product_sketch(m.after["theta"].numpy(), self._pairs) for m in done.values()])
 
     def _is_over(self, done: Mapping[PeerId, Mixed]) -> bool:
         """All nodes have done the round, or somebody is so far ahead that who has not is dead or of no account."""
@@ -215,7 +215,7 @@ class Together:
             round=round,
             loss=float(np.mean([m.stats["loss"] for m in done.values()])),
             distance=consensus_distance(moved),
-            product_distance=consensus_distance([product_sketch(x, self._pairs) for x in self._thetas(done)]),
+            product_distance=self._product_distance(done),
             sent=sum(self._sent.values()) / len(self.peers),
             metrics={p: self.measured(p, done[p].after, watch.examples) for p in who},
         )

@@ -73,6 +73,7 @@ class View:
     round: int | None  # the newest that all nodes that count have finished; distances are of this round
     counted: tuple[PeerId, ...]  # who answers (or is finished) and has sketches
     consensus_distance: float | None
+    product_distance: float | None  # the same of LoRA's products B A; None: no node shows both factors
     distances: tuple[float, ...]  # consensus distance of the newest common rounds, oldest first
     predicted_contraction: float | None
     measured_contraction: float | None  # over the newest WINDOW common rounds
@@ -173,12 +174,22 @@ class Network:
             round=round,
             counted=counted,
             consensus_distance=distances[-1] if distances else None,
+            product_distance=self._product_distance(counted, round),
             distances=distances,
             predicted_contraction=predicted,
             measured_contraction=measured,
             metrics=by_metric({p: seen.status.metrics for p, seen in self._seen.items() if seen.status is not None}),
             verdict=_verdict(measured, predicted),
             warnings=tuple(self._warnings(statuses)),
+        )
+
+    def _product_distance(self, counted: Sequence[PeerId], round: int | None) -> float | None:
+        records = [self._seen[p].records[round] for p in counted] if round is not None else []
+        lengths = {len(record.product) for record in records}
+        return (
+            consensus_distance(self._stack(counted, round, "product"))
+            if len(lengths) == 1 and 0 not in lengths
+            else None
         )
 
     def _counts(self, peer: PeerId) -> bool:
@@ -281,6 +292,7 @@ def to_document(view: View) -> dict[str, object]:
         "round": view.round,
         "counted": list(view.counted),
         "consensus_distance": _finite(view.consensus_distance),
+        "product_distance": _finite(view.product_distance),
         "predicted_contraction": _finite(view.predicted_contraction),
         "measured_contraction": _finite(view.measured_contraction),
         "metrics": across_document(view.metrics),

@@ -43,7 +43,7 @@ class Run:
         return sorted(set.intersection(*({record.round for record in records} for records in self.nodes.values())))
 
     def sketches(self, which: str) -> list[np.ndarray]:
-        """For each common round, (n, k): `before` or `after` mixing."""
+        """For each common round, (n, k): `before` or `after` mixing, or the `product` after it."""
         by_round = [{record.round: record for record in records} for records in self.nodes.values()]
         return [np.stack([from_bytes(getattr(rounds[r], which)) for rounds in by_round]) for r in self.common]
 
@@ -255,7 +255,9 @@ def _caption(run: Run) -> str:
     if not run.common:
         return "no round was finished by all nodes"
     start, end = consensus_distance(run.sketches("before")[0]), consensus_distance(run.sketches("after")[-1])
+    rows = run.sketches("product")[-1] if all(r.product for records in run.nodes.values() for r in records) else None
+    products = "" if rows is None else f" (products {scientific(consensus_distance(rows))})"
     return (
-        f"consensus distance {scientific(start)} at the first exchange, {scientific(end)} after the last; "
+        f"consensus distance {scientific(start)} at the first exchange, {scientific(end)} after the last{products}; "
         f"a mixing shrank it to {fixed(run.measured)} (graph: {fixed(run.predicted)})"
     )

@@ -87,6 +87,8 @@ def _progress(view: View) -> str:
 def _header(view: View) -> Table:
     header = Table.grid(padding=(0, 2))
     header.add_row("consensus distance", Text(scientific(view.consensus_distance), style="bold"), _distance_line(view))
+    if view.product_distance is not None:
+        header.add_row("of the products B A", Text(scientific(view.product_distance)), Text("by probes", style="dim"))
     measured, predicted = fixed(view.measured_contraction), fixed(view.predicted_contraction)
     verdict = Text(view.verdict, style=VERDICT_STYLES[view.verdict])
     header.add_row(
@@ -151,13 +153,17 @@ def metric_lines(view: View) -> list[str]:
     ]
 
 
+def _of_products(view: View) -> str:
+    return "" if view.product_distance is None else f" (products {scientific(view.product_distance)})"
+
+
 def summary_line(view: View) -> str:
     """The network in one line of ASCII."""
     states = [row.state for row in view.nodes]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     return (
         f"{_progress(view)}"
-        f"  consensus distance {scientific(view.consensus_distance)}"
+        f"  consensus distance {scientific(view.consensus_distance)}{_of_products(view)}"
         f"  contraction {fixed(view.measured_contraction)} (predicted {fixed(view.predicted_contraction)})"
         f"  {view.verdict}  [{counts}]"
     )

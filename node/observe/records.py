@@ -4,7 +4,7 @@ Decides which numbers are kept and how they are written. Knows no wire format an
 (float32 little-endian, base64 in the line).
 
 The file is never rotated. The report, the audit and a node that starts again read all of it, a contraction needs every
-round, and it stays small: 6 kB a line, so 10,000 rounds take 60 MB.
+round, and it stays small: 7 kB a line, so 10,000 rounds take 70 MB.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from node.types import PeerId
 STATES = ("starting", "training", "exchanging", "finished", "leaving")  # what a node says of itself
 # What a node says of a neighbour; the middle ones are SWIM's words.
 MEMBER_STATES = ("unknown", "alive", "suspect", "dead", "left", "finished", "refused")
-RECORDS = 64  # at most in one answer: two sketches of 2 KiB each make 256 KiB
+RECORDS = 64  # at most in one answer: sketches of 5 KiB make 320 KiB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

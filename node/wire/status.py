@@ -106,6 +106,7 @@ def encode_record(record: RoundRecord) -> pb.RoundRecord:
         metrics=dict(record.metrics),
         before=record.before,
         after=record.after,
+        product=record.product,
         predicted_contraction=record.predicted_contraction,
     )
 
@@ -133,6 +134,7 @@ def decode_record(message: pb.RoundRecord) -> RoundRecord:
         metrics=_metrics(message.metrics),
         before=_sketch(message.before),
         after=_sketch(message.after),
+        product=_sketch(message.product),
         predicted_contraction=_optional(message, "predicted_contraction"),
     )
 

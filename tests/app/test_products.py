@@ -86,7 +86,7 @@ def test_a_sparser_graph_has_longer_turns():
     assert auto(nodes=4, generator="complete") == 1
     assert period_of(config(products="alternate", mixing="exact"), RING) == 1
     short = config(products="alternate", rounds=40)
-    assert period_of(short, Topology.from_mapping({"nodes": 16, "generator": "ring"}, "t")) == 5  # an eighth
+    assert period_of(short, Topology.from_mapping({"nodes": 16, "generator": "ring"}, "t")) == 10  # a quarter
 
 
 def test_the_turns_reach_the_trainer_and_nobody_elses():

@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 import grpc.aio
 import numpy as np
 
+from node.observe.probes import product_sketch
 from node.observe.records import RoundRecord, Seconds
 from node.observe.sketch import sketch, to_bytes
 from node.observe.status import Member, NodeStatus, TopologyStatus
-from node.types import PeerId
+from node.types import Pair, PeerId
 from node.wire.status import add_status_service
 
 T = TypeVar("T")
@@ -41,6 +42,9 @@ def histories(rounds: int = ROUNDS, drift: float = 0.5, w: np.ndarray = W, seed:
     return made
 
 
+PAIRS = (Pair(slice(0, 1000), slice(1000, 1800), 20, 50, 40),)
+
+
 def record(r: int, before: np.ndarray, after: np.ndarray, loss: float = 1.0) -> RoundRecord:
     return RoundRecord(
         round=r,
@@ -54,6 +58,7 @@ def record(r: int, before: np.ndarray, after: np.ndarray, loss: float = 1.0) -> 
         staleness={PeerId("n1"): 0},
         before=to_bytes(sketch(before)),
         after=to_bytes(sketch(after)),
+        product=to_bytes(product_sketch(after, PAIRS)) if after.size >= PAIRS[-1].b.stop else b"",
         predicted_contraction=PREDICTED,
     )
 

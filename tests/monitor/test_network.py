@@ -37,6 +37,17 @@ def test_three_vectors_by_hand():
     assert view.measured_contraction == pytest.approx(0.5)
 
 
+def test_three_products_by_hand_and_none_where_one_node_shows_none():
+    """Products 0, 3 and 6 in one direction, whatever the parameters do: mean 3, distances 1, 0, 1."""
+    zero = np.zeros(10)
+    said = [dataclasses.replace(record(0, zero, zero), product=np.float32([3 * i, 0]).tobytes()) for i in range(3)]
+    network = told(*(status(i, [said[i]]) for i in range(3)))
+    assert network.view(0.0).product_distance == pytest.approx(math.sqrt(6) / 3)
+    assert to_document(network.view(0.0))["product_distance"] == pytest.approx(math.sqrt(6) / 3)
+    said[1] = dataclasses.replace(said[1], product=b"")
+    assert told(*(status(i, [said[i]]) for i in range(3))).view(0.0).product_distance is None
+
+
 def test_only_equal_rounds_are_compared():
     view = at_rounds(3, 4, 5, 4).view(0.0)
     same = at_rounds(3, 3, 3, 3).view(0.0)

@@ -45,7 +45,17 @@ def test_a_node_that_nobody_can_dial_is_placed_by_who_hears_it():
 
 def test_the_picture_shows_every_node_the_distance_and_the_verdict():
     text = drawn(at_rounds(9, 10, 9, 9).view(1.0))
-    for word in (*IDS, "9 of 20 rounds", "consensus distance", "predicted 0.333", "0.333", "healthy", "dpsgd", "█"):
+    for word in (
+        *IDS,
+        "9 of 20 rounds",
+        "consensus distance",
+        "of the products B A",
+        "predicted 0.333",
+        "0.333",
+        "healthy",
+        "dpsgd",
+        "█",
+    ):
         assert word in text
 
 

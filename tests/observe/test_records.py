@@ -29,6 +29,7 @@ RECORD = RoundRecord(
     settled=0.5,
     before=b"\x00\x00\x80\x3f",
     after=b"",
+    product=b"\x00\x00\x00\x40",
     predicted_contraction=1 / 3,
 )
 
@@ -60,6 +61,7 @@ records = st.builds(
     settled=st.floats(0, 1e6),
     before=st.binary(),
     after=st.binary(),
+    product=st.binary(),
     predicted_contraction=st.none() | numbers,
 )
 

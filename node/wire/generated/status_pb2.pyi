@@ -118,7 +118,7 @@ class Member(_message.Message):
     def __init__(self, id: _Optional[str] = ..., address: _Optional[str] = ..., state: _Optional[str] = ..., incarnation: _Optional[int] = ..., round: _Optional[int] = ..., age_s: _Optional[float] = ...) -> None: ...
 
 class RoundRecord(_message.Message):
-    __slots__ = ("round", "time", "loss", "accuracy", "train_s", "exchange_s", "bytes_sent", "bytes_received", "contributions", "missing", "staleness", "local_distance", "intact", "before", "after", "predicted_contraction", "settled", "metrics")
+    __slots__ = ("round", "time", "loss", "accuracy", "train_s", "exchange_s", "bytes_sent", "bytes_received", "contributions", "missing", "staleness", "local_distance", "intact", "before", "after", "predicted_contraction", "settled", "metrics", "product")
     class StalenessEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -151,6 +151,7 @@ class RoundRecord(_message.Message):
     PREDICTED_CONTRACTION_FIELD_NUMBER: _ClassVar[int]
     SETTLED_FIELD_NUMBER: _ClassVar[int]
     METRICS_FIELD_NUMBER: _ClassVar[int]
+    PRODUCT_FIELD_NUMBER: _ClassVar[int]
     round: int
     time: float
     loss: float
@@ -169,4 +170,5 @@ class RoundRecord(_message.Message):
     predicted_contraction: float
     settled: float
     metrics: _containers.ScalarMap[str, float]
-    def __init__(self, round: _Optional[int] = ..., time: _Optional[float] = ..., loss: _Optional[float] = ..., accuracy: _Optional[float] = ..., train_s: _Optional[float] = ..., exchange_s: _Optional[float] = ..., bytes_sent: _Optional[int] = ..., bytes_received: _Optional[int] = ..., contributions: _Optional[int] = ..., missing: _Optional[_Iterable[str]] = ..., staleness: _Optional[_Mapping[str, int]] = ..., local_distance: _Optional[float] = ..., intact: bool = ..., before: _Optional[bytes] = ..., after: _Optional[bytes] = ..., predicted_contraction: _Optional[float] = ..., settled: _Optional[float] = ..., metrics: _Optional[_Mapping[str, float]] = ...) -> None: ...
+    product: bytes
+    def __init__(self, round: _Optional[int] = ..., time: _Optional[float] = ..., loss: _Optional[float] = ..., accuracy: _Optional[float] = ..., train_s: _Optional[float] = ..., exchange_s: _Optional[float] = ..., bytes_sent: _Optional[int] = ..., bytes_received: _Optional[int] = ..., contributions: _Optional[int] = ..., missing: _Optional[_Iterable[str]] = ..., staleness: _Optional[_Mapping[str, int]] = ..., local_distance: _Optional[float] = ..., intact: bool = ..., before: _Optional[bytes] = ..., after: _Optional[bytes] = ..., predicted_contraction: _Optional[float] = ..., settled: _Optional[float] = ..., metrics: _Optional[_Mapping[str, float]] = ..., product: _Optional[bytes] = ...) -> None: ...
