@@ -24,8 +24,12 @@ from multiprocessing import get_context
 from _figures import ROOT, Figure, commit, main
 
 PARTS = (  # modules of _learning: the longest first, so that two processes end together
+    "levers",
     "relay",
     "sharing",
+    "baselines",
+    "foundation",
+    "full",
 )
 AT_ONCE = 2  # processes
 KEPT = ROOT / "benchmarks" / "out" / "learning"

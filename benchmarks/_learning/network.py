@@ -28,7 +28,7 @@ from node.app.warm import Warm
 from node.config import NodeConfig, check_config
 from node.graph.topology import Topology
 from node.learn.base import Base
-from node.learn.partition import PartitionSettings
+from node.learn.partition import BY_COLUMN, PartitionSettings
 from node.learn.prefix import Remembered
 from node.learn.prepare import Learner, LearnSettings, open_learner, open_model, prepare
 from node.types import Pair, PeerId
@@ -56,9 +56,9 @@ class Setting:
     mixing: Any = "auto"  # as under gossip.mixing
     moments: bool = True
     local_steps: int = 4  # K
-    rounds: int = 40
-    learning_rate: float = 7e-3
-    batch: int = 16
+    rounds: int = 20
+    learning_rate: float = 2e-2  # for 80 to 160 steps in all; one learner with all the data wants as much
+    batch: int = 8
     partition: Mapping[str, Any] = field(default_factory=lambda: BY_CLASS)
     lora: Mapping[str, Any] = field(default_factory=lambda: LORA)
     base: str = "minilm"
@@ -148,12 +148,10 @@ def run(setting: Setting, watch: int = 0, asked: int = 4, on_mixed: OnMixed | No
         on_mixed: told each round of each node.
     """
     config, topology, _ = fitted(setting.config(), setting.topology())
-    warm = Warm(config, topology, learn_settings(config, alternate=period_of(config, topology)), base_of(config), None)
     names = topology.nodes
     some: Sequence[PeerId] = [names[i * len(names) // asked] for i in range(min(asked, len(names)))]
-    learner = learner_of(warm.settings, warm.base)
     told = {} if on_mixed is None else {"on_mixed": on_mixed}
-    together = Together(replace(warm, learner=learner), watch=Watch(watch, some), **told)
+    together = Together(warm_of(config, topology), watch=Watch(watch, some), **told)
     outcome = together.run()
     course = [
         Point(r.round + 1, float(np.mean([m["accuracy"] for m in r.metrics.values()])), r.sent, r.distance)
@@ -173,7 +171,7 @@ def run(setting: Setting, watch: int = 0, asked: int = 4, on_mixed: OnMixed | No
 def layout_of(setting: Setting) -> tuple[Pair, ...]:
     """Where the factor pairs of this setting's adapter lie."""
     config = setting.config()
-    learner = _learner(learn_settings(config), _base(config))
+    learner = warm_of(config, setting.topology()).learner
     assert learner is not None  # data that all nodes read
     return pairs_of(learner.adapter.schema)
 
@@ -224,10 +222,9 @@ def pooled(setting: Setting, times: int = 1, learning_rate: float | None = None)
 
 def _bench(setting: Setting) -> learners.Bench:
     """Plain AdamW, as everybody knows it: a delayed gradient only helps those who mix."""
-    config = setting.config()
-    settings = learn_settings(config)
-    base = base_of(config)
-    bench = learners.Bench(settings, base, learner_of(settings, base), setting.rounds)
+    config, topology, _ = fitted(setting.config(), setting.topology())
+    warm = warm_of(config, topology)
+    bench = learners.Bench(warm.settings, warm.base, warm.learner, setting.rounds)
     plain = bench.plain()
     return replace(bench, settings=plain, learner=replace(bench.learner, settings=plain))
 
@@ -235,36 +232,35 @@ def _bench(setting: Setting) -> learners.Bench:
 # ---- what is kept for the life of the process
 _bases: dict[Any, Base] = {}
 _learners: dict[Any, Learner] = {}  # the newest few
-_remembered: dict[Any, list[Remembered]] = {}  # by base, texts and the first layer with an adapter
+_remembered: dict[Any, tuple[Remembered, ...]] = {}  # by base, texts and how far the frozen layers reach
 KEPT = 4  # learners
 
 
-def base_of(config: NodeConfig) -> Base:
-    settings = learn_settings(config)
-    key = (settings.base_model, settings.task, settings.data, settings.train.bf16)
+def warm_of(config: NodeConfig, topology: Topology) -> Warm:
+    settings = learn_settings(config, topology.nodes[0], period_of(config, topology))
+    base = _base(settings)
+    return Warm(config, topology, settings, base, _learner(settings, base))
+
+
+def _base(settings: LearnSettings) -> Base:
+    train = settings.train
+    key = (settings.base_model, settings.task, settings.data, train.bf16, train.device, train.four_bits)
     if key not in _bases:
         torch.set_num_threads(1)
         _bases[key] = open_model(settings)
     return _bases[key]
 
 
-def learner_of(settings: LearnSettings, base: Base) -> Learner | None:
+def _learner(settings: LearnSettings, base: Base) -> Learner | None:
     """Shared by all nodes, with its prefix cache filled; None where every node has texts of its own."""
     if not settings.common:
         return None
-    train = settings.train
-    key = (
-        id(base),
-        settings.lora,
-        settings.share,
-        settings.data,
-        settings.seed,
-        train.sequence_len,
-        train.prefix_cache,
-    )
+    train = replace(settings.train, learning_rate=1.0, micro_batch_size=1, local_steps=1, rounds=1)
+    dealt = settings.partition if settings.partition.by in BY_COLUMN else PartitionSettings("none")
+    key = (id(base), settings.common, replace(settings, train=train, partition=dealt, moments=True))
     if key not in _learners:
         learner = open_learner(settings, base)
-        _recall((id(base), settings.data, settings.lora.layers, train.sequence_len), learner)
+        _recall((id(base), settings.data, train.sequence_len, learner.prefix), learner)
         _learners[key] = learner
         for old in list(_learners)[:-KEPT]:
             del _learners[old]
@@ -273,7 +269,6 @@ def learner_of(settings: LearnSettings, base: Base) -> Learner | None:
 
 def _recall(key: Any, learner: Learner) -> None:
     """Frozen layers say the same to every adapter above them: what was computed once serves all."""
-    known = _remembered.setdefault(key, list(learner.caches))
-    for cache, filled in zip(learner.caches, known, strict=True):
+    for cache, filled in zip(learner.caches, _remembered.setdefault(key, learner.caches), strict=True):
         cache.rows = filled.rows
     learner.remember()

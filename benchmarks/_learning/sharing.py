@@ -15,13 +15,11 @@ from typing import Any
 
 from _figures import Figure
 
-from _learning.network import IID, Setting, base_of, learner_of
+from _learning.network import IID, Setting, warm_of
 from _learning.tables import gain, nodes, seeds, several
 from node.app import learners
 from node.app.fit import fitted
-from node.app.settings import learn_settings
 from node.app.together import Together
-from node.app.warm import Warm
 from node.learn import draw
 from node.learn.passes import Reader
 from node.learn.prepare import Learner, Prepared, prepare
@@ -48,10 +46,10 @@ class Concepts:
     def network(self) -> tuple[Together, int]:
         """All nodes, each with its own naming, and how many parameters are shared."""
         config, topology, _ = fitted(self.setting.config(), self.setting.topology())
-        settings, base = learn_settings(config), base_of(config)
-        learner = learner_of(settings, base)
+        warm = warm_of(config, topology)
+        learner = warm.learner
         assert learner is not None
-        together = Together(Warm(config, topology, settings, base, learner))
+        together = Together(warm)
         together.learners |= self._dealt(topology.nodes, learner)
         return together, learner.adapter.schema.d
 
@@ -62,7 +60,7 @@ class Concepts:
     def alone(self) -> tuple[float, ...]:
         """The same without a network, plain AdamW."""
         config = self.setting.config()
-        learner = learner_of(learn_settings(config), base_of(config))
+        learner = warm_of(config, self.setting.topology()).learner
         assert learner is not None
         train = replace(learner.settings.train, delayed=False)
         learner = replace(learner, settings=replace(learner.settings, train=train))

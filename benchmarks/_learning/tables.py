@@ -5,11 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from statistics import fmean, stdev
+from typing import TYPE_CHECKING
 
 from _figures import Figure, at_least, at_most
 
+if TYPE_CHECKING:
+    from _learning.network import Result
+
 T95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 8: 2.365, 10: 2.262}  # two-sided, by number of seeds
 SHARE = "accuracy"
+WORST, SPREAD, SENT = ": worst node", ": best node minus worst", ": sent a node"  # endings that `make results` knows
 
 
 def seeds(quick: bool, full: int = 3) -> range:
@@ -22,13 +27,17 @@ def several(name: str, values: Sequence[float], unit: str = SHARE) -> Figure:
     return Figure(name, fmean(values), f"{unit}{_deviation(values)}")
 
 
-def nodes(name: str, accuracies: Sequence[Sequence[float]]) -> list[Figure]:
-    """Of each seed each node's own accuracy: mean of nodes, worst node of any seed, spread between the nodes."""
-    spread = fmean(max(seed) - min(seed) for seed in accuracies)
+def nodes(name: str, results: Sequence[Result]) -> list[Figure]:
+    """One result a seed: mean over nodes, each node's own model; the worst node of any seed; spread; bytes a node.
+
+    `make results` puts the four into one line of a table.
+    """
+    spread = fmean(max(r.accuracies) - min(r.accuracies) for r in results)
     return [
-        several(name, [fmean(seed) for seed in accuracies]),
-        Figure(f"{name}: worst node", min(map(min, accuracies)), SHARE),
-        Figure(f"{name}: best node minus worst", 100 * spread, "points"),
+        several(name, [r.accuracy for r in results]),
+        Figure(f"{name}{WORST}", min(r.worst for r in results), SHARE),
+        Figure(f"{name}{SPREAD}", 100 * spread, "points"),
+        Figure(f"{name}{SENT}", fmean(r.bytes for r in results) / 1e6, "MB"),
     ]
 
 
