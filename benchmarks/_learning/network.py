@@ -53,6 +53,7 @@ class Setting:
     graph: Any = "ring"  # a generator, (generator, its settings), or None: a schedule alone
     schedule: Any = None  # a name, or a mapping as in a topology file
     weights: str | None = None  # None: the default
+    sizes: Mapping[str, int] | None = None  # of the nodes' data, for weights: data_size
     mixing: Any = "auto"  # as under gossip.mixing
     moments: bool = True
     local_steps: int = 4  # K
@@ -100,6 +101,7 @@ class Setting:
         said |= {"generator": {"name": name, **more}} if name is not None else {}
         said |= {"schedule": self.schedule} if self.schedule is not None else {}
         said |= {"weights": self.weights} if self.weights is not None else {}
+        said |= {"sizes": dict(self.sizes)} if self.sizes is not None else {}
         return topology_of(said)
 
 
