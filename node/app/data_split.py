@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from node.config import NodeConfig, check_config
 from node.errors import ConfigError
 from node.learn.data import DatasetSettings, Row, rows_of, value_in
 from node.learn.docstrings import NAME
-from node.learn.examples import digest_of, share_of
+from node.learn.examples import Task, digest_of, share_of
 from node.learn.partition import BY_COLUMN, BY_LABEL, PartitionSettings, partition
 from node.types import PeerId
 from node.yaml_files import to_yaml, write_text
@@ -45,6 +45,7 @@ class SplitPlan:
     source: DatasetSettings
     deal: PartitionSettings
     nodes: tuple[PeerId, ...]
+    task: Task | None = None  # None: classification where texts have labels, else causal_lm
     test: DatasetSettings | None = None  # None: test_share of the source is held out
     test_share: float = 0.2
     topology: Path | None = None  # the file that the nodes' ids are from; None: a ring is written
@@ -66,11 +67,14 @@ def dealt(plan: SplitPlan) -> Split:
     Raises:
         ConfigError: nothing to read, no labels where the deal goes by labels, too few texts, classes or values.
     """
-    texts = rows_of([plan.source], "")
+    texts = rows_of([plan.source], "", plan.task or "classification")
     train, test = _held_out(texts, plan)
-    labels = sorted({row.label for row in (*train, *test) if row.label is not None})
+    labelled = plan.task in (None, "classification")
+    labels = sorted({row.label for row in (*train, *test) if row.label is not None}) if labelled else []
+    if not labelled and plan.deal.by in BY_LABEL:
+        raise ConfigError(f"--by {plan.deal.by} wants a label a text, which --task {plan.task} has not")
     missing = [row.where for row in train if row.label is None]
-    if missing and (labels or plan.deal.by in BY_LABEL):
+    if missing and (labels or (labelled and plan.deal.by in BY_LABEL) or plan.task == "classification"):
         raise ConfigError(f"{missing[0]}: no label in column {plan.source.label_column!r}; change --label-column")
     numbers = {label: number for number, label in enumerate(labels)}
     column = plan.deal.column if plan.deal.by in BY_COLUMN else None
@@ -81,7 +85,7 @@ def dealt(plan: SplitPlan) -> Split:
         [value_in(row, column) for row in train] if column else None,
     )
     rows = tuple(tuple(train[int(i)] for i in deal) for deal in deals)
-    held = counted(plan.nodes, [[row.label for row in part] for part in rows])
+    held = counted(plan.nodes, [[row.label if labelled else None for row in part] for part in rows])
     return Split(rows, tuple(test), held, digest_of(_line(row) for row in (*train, *test)))
 
 
@@ -92,11 +96,11 @@ def written(plan: SplitPlan, split: Split, folder: Path, force: bool) -> dict[st
         ConfigError: the folder holds something already and `force` is not said, or it cannot be made.
     """
     _make_room(folder, force)
-    labels = tuple(sorted({row.label for rows in (*split.rows, split.test) for row in rows if row.label is not None}))
+    labels, task = _labels(plan, split)
     digests = {name: _write_rows(folder / name, rows) for name, rows in _files(plan, split).items()}
     if labels:
         write_text(folder / LABELS, "".join(f"{label}\n" for label in labels))
-    write_text(folder / NODE, to_yaml(_node_file(plan, folder, bool(labels))))
+    write_text(folder / NODE, to_yaml(_node_file(plan, folder, task)))
     if plan.topology is None:
         edges = [[a, b] for a, b in zip(plan.nodes, (*plan.nodes[1:], plan.nodes[0]), strict=True)]
         addresses = {peer: f"127.0.0.1:{7001 + i}" for i, peer in enumerate(plan.nodes)}
@@ -136,12 +140,21 @@ def manifest_in(folder: Path) -> dict[str, Any]:
 def _held_out(texts: Sequence[Row], plan: SplitPlan) -> tuple[list[Row], list[Row]]:
     """Those to train on and those to test on; by the same hash as a run holds out."""
     if plan.test is not None:
-        return list(texts), rows_of([plan.test], "")
+        return list(texts), rows_of([plan.test], "", plan.task or "classification")
     if plan.source.path == NAME:  # it has a test set of its own
         return list(texts), rows_of([DatasetSettings(NAME, split="test")], "")
     out = [share_of("split " + row.text) < plan.test_share for row in texts]
     train = [row for row, held in zip(texts, out, strict=True) if not held]
     return train, [row for row, held in zip(texts, out, strict=True) if held]
+
+
+def _labels(plan: SplitPlan, split: Split) -> tuple[list[str], Task]:
+    """The ordered list, of texts or of their words, and what the run is to be."""
+    rows = [row for part in (*split.rows, split.test) for row in part]
+    if plan.task == "token_classification":
+        return sorted({tag for row in rows for tag in row.tags}), plan.task
+    found = sorted({row.label for row in rows if row.label is not None}) if plan.task != "causal_lm" else []
+    return found, "classification" if found else "causal_lm"
 
 
 def _make_room(folder: Path, force: bool) -> None:
@@ -180,19 +193,20 @@ def _settings(deal: PartitionSettings) -> dict[str, Any]:
     return {**own.get(deal.by, {}), "seed": deal.seed}
 
 
-def _node_file(plan: SplitPlan, folder: Path, labelled: bool) -> dict[str, Any]:
+def _node_file(plan: SplitPlan, folder: Path, task: Task) -> dict[str, Any]:
     """As little as a run needs; checked before it is written."""
+    said_of = DatasetSettings("")
     columns = {
-        name: value
-        for name, value in (("text_column", plan.source.text_column), ("label_column", plan.source.label_column))
-        if value != name.removesuffix("_column")
+        field.name: getattr(plan.source, field.name)
+        for field in fields(DatasetSettings)
+        if field.name.endswith("_column") and getattr(plan.source, field.name) != getattr(said_of, field.name)
     }
     topology = TOPOLOGY if plan.topology is None else str(plan.topology.resolve())
     said: dict[str, Any] = {
-        "task": "classification" if labelled else "causal_lm",
+        "task": task,
         "datasets": [{"path": "{id}.jsonl", **columns}],
         "test_datasets": [{"path": TEST, **columns}],
-        **({"labels": LABELS} if labelled else {}),
+        **({} if task == "causal_lm" else {"labels": LABELS}),
         "output_dir": f"runs/{folder.resolve().name}",
         "gossip": {"topology": topology},
     }

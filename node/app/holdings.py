@@ -24,7 +24,7 @@ from node.types import PeerId
 
 @dataclass(frozen=True, eq=False)
 class Holdings:
-    """Texts to train on, by node and class."""
+    """Texts by node and class; those that a node keeps to test its own model on are among them."""
 
     nodes: tuple[PeerId, ...]
     sizes: tuple[int, ...]
@@ -82,8 +82,8 @@ def holdings_of(config: NodeConfig, nodes: Sequence[PeerId]) -> Holdings:
     if is_dealt(config):
         return _dealt(config, tuple(nodes))
     corpora = [_corpus(config, peer) for peer in nodes]
-    labels = tuple(dict.fromkeys(label for corpus in corpora for label in corpus.labels))
-    found = [Counter(corpus.labels[e.label] for e in corpus.train if corpus.labels) for corpus in corpora]
+    labels = tuple(dict.fromkeys(label for corpus in corpora for label in _classes(config, corpus)))
+    found = [Counter(corpus.labels[e.label] for e in corpus.train if labels) for corpus in corpora]
     return _in_order(nodes, tuple(len(corpus.train) for corpus in corpora), found, labels)
 
 
@@ -91,8 +91,14 @@ def _dealt(config: NodeConfig, nodes: tuple[PeerId, ...]) -> Holdings:
     corpus, deal = _corpus(config, nodes[0]), partition_settings(config)
     texts = corpus.train
     rows = partition([e.label for e in texts], len(nodes), deal, [e.key for e in texts])
-    found = [Counter(corpus.labels[texts[int(i)].label] for i in row if corpus.labels) for row in rows]
-    return _in_order(nodes, tuple(map(len, rows)), found, corpus.labels)
+    labels = _classes(config, corpus)
+    found = [Counter(labels[texts[int(i)].label] for i in row if labels) for row in rows]
+    return _in_order(nodes, tuple(map(len, rows)), found, labels)
+
+
+def _classes(config: NodeConfig, corpus: Corpus) -> tuple[str, ...]:
+    """Labels of whole texts; a tag a word is none."""
+    return corpus.labels if config.task == "classification" else ()
 
 
 def _corpus(config: NodeConfig, peer: PeerId) -> Corpus:
@@ -100,7 +106,7 @@ def _corpus(config: NodeConfig, peer: PeerId) -> Corpus:
     return load(
         data_settings(config, peer),
         peer,
-        labelled=config.task == "classification",
+        config.task,
         common=is_dealt(config),
         column=column,
     )

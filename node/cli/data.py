@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 from pydantic import ValidationError
@@ -21,6 +21,7 @@ from node.config import check_config, load_node_config, load_topology
 from node.errors import ConfigError
 from node.learn.data import DatasetSettings
 from node.learn.docstrings import NAME
+from node.learn.examples import Task
 from node.learn.partition import PartitionSettings
 from node.monitor.class_picture import SUFFIXES, draw_classes
 from node.settings import PartitionConfig
@@ -50,6 +51,10 @@ def split(
     power: Annotated[float | None, typer.Option(help="quantity: sizes as 1 / rank^power, instead of alpha.")] = None,
     shards: Annotated[int | None, typer.Option(help="shards: pieces a node.")] = None,
     column: Annotated[str | None, typer.Option(help="key, temporal: the column to go by.")] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="classification, token_classification or causal_lm; default: told from the labels."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Another seed, another deal.")] = 0,
     test: Annotated[str | None, typer.Option(help="The common test set; default: a share of DATA.")] = None,
     test_share: Annotated[float, typer.Option(min=0, max=0.9, help="Of the texts, by a hash of each.")] = 0.2,
@@ -65,6 +70,7 @@ def split(
         source=where,
         deal=_deal({"by": by, "alpha": alpha, "power": power, "shards": shards, "column": column, "seed": seed}),
         nodes=_nodes(nodes, topology),
+        task=_task(task),
         test=replace(where, path=test) if test else None,
         test_share=test_share,
         topology=topology,
@@ -122,6 +128,12 @@ def _deal(said: dict[str, Any]) -> PartitionSettings:
     except ValidationError as error:
         raise ConfigError(complaint(error, PartitionConfig, "gossip data split")) from None
     return partition_settings(check_config({"partition": said}, "gossip data split"))
+
+
+def _task(said: str | None) -> Task | None:
+    if said is not None and said not in get_args(Task):
+        raise ConfigError(f"--task {said}: wanted one of {', '.join(get_args(Task))}")
+    return said  # type: ignore[return-value]
 
 
 def _nodes(count: int | None, topology: Path | None) -> tuple[PeerId, ...]:

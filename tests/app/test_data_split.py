@@ -183,3 +183,22 @@ def test_blocks_of_tokens_are_not_counted_here(source: Path) -> None:
 
     with pytest.raises(ConfigError, match="only a trainer can count"):
         holdings_of(config, NODES)
+
+
+def test_conversations_and_tagged_words_keep_their_task(tmp_path: Path) -> None:
+    asked = tmp_path / "asked.jsonl"
+    asked.write_text("".join(json.dumps({"prompt": f"q{i}", "response": f"a{i}"}) + "\n" for i in range(30)))
+    tagged = tmp_path / "tagged.jsonl"
+    tagged.write_text("".join(json.dumps({"tokens": ["a", f"b{i}"], "tags": ["O", "X"]}) + "\n" for i in range(30)))
+
+    for path, task, labels in ((asked, "causal_lm", None), (tagged, "token_classification", "O\nX\n")):
+        plan, folder = _plan(path, task=task), tmp_path / task
+        manifest = written(plan, dealt(plan), folder, force=False)
+
+        config = load_node_config(folder / "node.yaml")
+        assert config.task == task
+        assert (folder / "labels.txt").read_text() == labels if labels else not (folder / "labels.txt").exists()
+        assert holdings_of(config, NODES).sizes == tuple(manifest["sizes"].values())
+
+    with pytest.raises(ConfigError, match="--by class wants a label a text, which --task token_classification has not"):
+        dealt(_plan(tagged, PartitionSettings("class"), task="token_classification"))

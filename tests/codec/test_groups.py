@@ -188,8 +188,8 @@ def test_any_bytes_of_the_right_length_are_refused_or_finite(codec, data):
 def test_bf16_worked_by_hand():
     # 1 + 2^-8 and 1 + 3 2^-8 are ties between eight-bit neighbours: to the even one; up: to the larger one
     x = one(1.0, 1 + 2.0**-8, 1 + 3 * 2.0**-8, -1 - 2.0**-8)
-    assert bf16().encode(x, NOBODY) == bytes.fromhex("803f" "803f" "823f" "80bf")
-    assert bf16(up=True).encode(x, NOBODY) == bytes.fromhex("803f" "813f" "823f" "80bf")
+    assert bf16().encode(x, NOBODY) == bytes.fromhex("803f803f823f80bf")
+    assert bf16(up=True).encode(x, NOBODY) == bytes.fromhex("803f813f823f80bf")
 
 
 @pytest.mark.parametrize("seed", range(5))
