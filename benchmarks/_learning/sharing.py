@@ -112,7 +112,7 @@ def rows(quick: bool) -> list[Figure]:
 
 def _concepts(name: str, renamed: int, quick: bool) -> list[Figure]:
     head = f"ring of 8, two namings of {name}"
-    base = Setting(nodes=8, partition=IID, rounds=8 if quick else 20)
+    base = Setting(nodes=8, partition=IID, rounds=8 if quick else 20, learning_rate=2e-2, batch=8)
     arms = {
         arm: [Concepts(replace(base, seed=seed, more=more), renamed) for seed in seeds(quick)]
         for arm, more in SHARED.items()

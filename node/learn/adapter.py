@@ -115,7 +115,7 @@ class Adapter:
     @property
     def initial_digest(self) -> str:
         """sha256 hex of x_0's bytes and of what is frozen there (float32, little-endian)."""
-        frozen = [self.frozen[name].detach().reshape(-1) for name in sorted(self.frozen)]
+        frozen = [self.frozen[name].detach().reshape(-1).cpu() for name in sorted(self.frozen)]
         start = torch.cat([self.initial, *frozen])
         return hashlib.sha256(start.numpy().astype("<f4", copy=False).tobytes()).hexdigest()
 

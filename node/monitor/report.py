@@ -108,7 +108,7 @@ def draw_report(folder: Path, picture: Path, title: str = "", marks: Mapping[str
     FigureCanvasAgg(figure)
     loss, accuracy, distance = figure.subplots(1, 3)
     _curves(loss, run, lambda record: (record.round + 1, record.loss), "training loss")
-    _curves(accuracy, run, lambda record: (record.round, record.accuracy), "accuracy on the common test set")
+    _curves(accuracy, run, lambda record: (record.round, record.accuracy), "accuracy on the test set")
     _level_lines(accuracy, marks or {})
     _distances(distance, run)
     handles, names = loss.get_legend_handles_labels()
