@@ -1,9 +1,19 @@
-"""README.md of an adapter folder: what it is, how it came to be, and lines that load it on any machine."""
+"""README.md of an adapter folder: what it is, how it came to be, and lines that load it on any machine.
+
+It opens with the YAML block that model hubs read; what names a folder of this machine is left out of that, since a hub
+refuses it.
+"""
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
+
+from node.config import EMBEDDED
+from node.yaml_files import to_yaml
 
 MOST_NAMED = 8  # neighbours
 TEST_SETS = {"common": "the common test set", "own": "the node's own test set"}
@@ -15,13 +25,19 @@ KINDS = {
     "bias": "Biases",
     "head": "Head",
 }
+PIPELINES = {
+    "classification": "text-classification",
+    "token_classification": "token-classification",
+    "causal_lm": "text-generation",
+}
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+FILE_ENDING = re.compile(r"\.(jsonl?|ndjson|csv|parquet|txt|md|conll)$")
+TITLES = {"accuracy": "accuracy", "f1": "F1", "exact_match": "exact match", "perplexity": "perplexity", "loss": "loss"}
+
 CARD = """\
 ---
-library_name: {library}
-base_model: {base}
-tags: [{method}, gossip-learning, decentralized]
----
-# {kind} for {base}, node {node} of a gossip network
+{metadata}---
+# {what} for {base}, node {node} of a gossip network
 
 {story}
 
@@ -36,37 +52,23 @@ tags: [{method}, gossip-learning, decentralized]
 ```
 """
 
-CLASSIFIER = """\
-from peft import PeftModel
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-labels = {labels}
-base = AutoModelForSequenceClassification.from_pretrained(
-    "{base}", num_labels=len(labels), id2label=dict(enumerate(labels)), label2id={{l: i for i, l in enumerate(labels)}}
-)
-model = PeftModel.from_pretrained(base, "{folder}").eval()
-tokenizer = AutoTokenizer.from_pretrained("{base}")
-logits = model(**tokenizer("some text", return_tensors="pt")).logits
-print(labels[logits.argmax(-1).item()])"""
-
-PLAIN = (  # what takes the place of peft's lines where peft does not have the method
-    ("from peft import PeftModel", "from safetensors.torch import load_file"),
-    (
-        'model = PeftModel.from_pretrained(base, "{folder}").eval()',
-        'base.load_state_dict(load_file("{folder}/tuned.safetensors"), strict=False)  # peft has no such method\n'
-        "model = base.eval()",
+OPEN = {
+    "classification": (
+        "AutoModelForSequenceClassification",
+        'logits = model(**tokenizer("some text", return_tensors="pt")).logits\nprint(labels[logits.argmax(-1).item()])',
     ),
-)
-
-LANGUAGE_MODEL = """\
-from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
-base = AutoModelForCausalLM.from_pretrained("{base}")
-model = PeftModel.from_pretrained(base, "{folder}").eval()
-tokenizer = AutoTokenizer.from_pretrained("{base}")
-out = model.generate(**tokenizer("some text", return_tensors="pt"), max_new_tokens=40)
-print(tokenizer.decode(out[0]))"""
+    "token_classification": (
+        "AutoModelForTokenClassification",
+        'logits = model(**tokenizer("some text", return_tensors="pt")).logits\n'
+        "print([labels[i] for i in logits[0].argmax(-1).tolist()])",
+    ),
+    "causal_lm": (
+        "AutoModelForCausalLM",
+        'out = model.generate(**tokenizer("some text", return_tensors="pt"), max_new_tokens=40)\n'
+        "print(tokenizer.decode(out[0]))",
+    ),
+}
+LABELS = "num_labels=len(labels), id2label=dict(enumerate(labels)), label2id={l: i for i, l in enumerate(labels)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,11 +84,20 @@ class CardFacts:
     mixing: str
     schedule: str  # as in the topology file; empty: the graph stands still
     parameters: Mapping[str, int]  # shared, private and frozen ones
-    examples: int  # private ones of this node
+    examples: int | None  # private ones of this node; None: not known
     classes: int  # labels among them
-    accuracy: float | None
+    metrics: Mapping[str, float] = field(default_factory=dict)  # measured at the end: "accuracy", "loss", ...
     tested_on: str = "common"  # or "own": whose test set
-    method: str = "lora"  # as in the node file
+    task: str = "classification"
+    method: str = "lora"
+    datasets: Sequence[str] = ()  # as in the node file
+    over_nodes: tuple[float, float, float] | None = None  # accuracy of the worst node, their mean, the best
+    merged: bool = False  # the whole model instead of an adapter
+
+    @property
+    def is_peft(self) -> bool:
+        """Whether peft loads it; biases and heads are the model's own parameters."""
+        return not self.merged and self.method not in ("bias", "head")
 
 
 def model_card(facts: CardFacts, folder: str = "adapter") -> str:
@@ -95,8 +106,9 @@ def model_card(facts: CardFacts, folder: str = "adapter") -> str:
     Args:
         folder: how the loading lines name the adapter's folder, seen from where they are run.
     """
+    private = "private" if facts.examples is None else f"{facts.examples} private"
     story = (
-        f"Trained on {facts.examples} private examples, which never left the node, and averaged over {facts.rounds} "
+        f"Trained on {private} examples, which never left the node, and averaged over {facts.rounds} "
         f"rounds with {_named(facts.neighbours)} of a graph of {facts.nodes} nodes. "
         f"No server took part."
         + (
@@ -104,24 +116,94 @@ def model_card(facts: CardFacts, folder: str = "adapter") -> str:
             * bool(facts.parameters.get("private"))
         )
     )
-    rows = {
+    what = "Merged model" if facts.merged else KINDS[facts.method]
+    table = "\n".join(f"| {key} | {value} |" for key, value in _rows(facts).items())
+    metadata = to_yaml(metadata_of(facts))
+    return CARD.format(
+        metadata=metadata, what=what, base=facts.base, node=facts.node, story=story, rows=table,
+        code=_code(facts, folder),
+    )  # fmt: skip
+
+
+def metadata_of(facts: CardFacts) -> dict[str, Any]:
+    """The YAML block: what hubs know the words of."""
+    hub_base = HUB_NAME.fullmatch(facts.base) is not None
+    datasets = [name for name in facts.datasets if _is_hub_dataset(name)]
+    return {
+        "library_name": "peft" if facts.is_peft else "transformers",
+        **({"base_model": facts.base, "base_model_relation": _relation(facts)} if hub_base else {}),
+        "pipeline_tag": PIPELINES[facts.task],
+        "tags": [facts.method, "gossip-learning", "decentralized"],
+        **({"datasets": datasets} if datasets else {}),
+        **({"metrics": list(facts.metrics), "model-index": [_index(facts, datasets)]} if facts.metrics else {}),
+    }
+
+
+def told(measured: Mapping[str, float]) -> dict[str, float]:
+    """Of what was measured, the numbers that a card knows a name for, the most telling first."""
+    known = {name: measured[name] for name in TITLES if measured.get(name) is not None}
+    return {name: float(value) for name, value in known.items() if math.isfinite(value)}
+
+
+def _relation(facts: CardFacts) -> str:
+    return "adapter" if facts.is_peft else "finetune"
+
+
+def _index(facts: CardFacts, datasets: Sequence[str]) -> dict[str, Any]:
+    """What was measured, as leaderboards read it."""
+    name = datasets[0] if len(datasets) == 1 else "stdlib-docstrings" if EMBEDDED[1] in facts.datasets else "private"
+    results = {
+        "task": {"type": PIPELINES[facts.task]},
+        "dataset": {"type": name, "name": f"{name} ({TEST_SETS[facts.tested_on]})"},
+        "metrics": [
+            {"type": key, "value": round(x, 4), "name": TITLES.get(key, key)} for key, x in facts.metrics.items()
+        ],
+    }
+    return {"name": f"{facts.base.rsplit('/', 1)[-1]}-gossip-{facts.node}", "results": [results]}
+
+
+def _is_hub_dataset(name: str) -> bool:
+    return name not in EMBEDDED and HUB_NAME.fullmatch(name) is not None and not FILE_ENDING.search(name)
+
+
+def _rows(facts: CardFacts) -> dict[str, str]:
+    of_labels = f" of {facts.classes} of {len(facts.labels)} labels" if facts.labels and facts.classes else ""
+    where = TEST_SETS[facts.tested_on]
+    measured = {f"{TITLES.get(key, key)} on {where}": f"{value:.3f}" for key, value in facts.metrics.items()}
+    over = facts.over_nodes
+    return {
+        "graph": f"{facts.nodes} nodes, {_named(facts.neighbours)}",
+        "rounds": str(facts.rounds),
         "mixing": facts.mixing,
         **({"schedule": facts.schedule} if facts.schedule else {}),
         **{f"{kind} parameters": f"{count:,}" for kind, count in facts.parameters.items() if count},
-        "private examples": f"{facts.examples:,}"
-        + (f" of {facts.classes} of {len(facts.labels)} labels" if facts.labels else ""),
-        f"accuracy on {TEST_SETS[facts.tested_on]}": "not measured"
-        if facts.accuracy is None
-        else f"{facts.accuracy:.3f}",
+        **({} if facts.examples is None else {"private examples": f"{facts.examples:,}{of_labels}"}),
+        **(measured or {f"accuracy on {where}": "not measured"}),
+        **({"accuracy over the nodes": "worst {:.3f}, mean {:.3f}, best {:.3f}".format(*over)} if over else {}),
     }
-    template, plain = CLASSIFIER if facts.labels else LANGUAGE_MODEL, facts.method in ("bias", "head")
-    for words, instead in PLAIN if plain else ():
-        template = template.replace(words, instead)
-    code = template.format(base=facts.base, labels=list(facts.labels), folder=folder)
-    table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
-    library, kind = "transformers" if plain else "peft", KINDS[facts.method]
-    about = {"base": facts.base, "node": facts.node, "library": library, "method": facts.method, "kind": kind}
-    return CARD.format(**about, story=story, rows=table, code=code)
+
+
+def _code(facts: CardFacts, folder: str) -> str:
+    """Lines that load it; those who have it in another folder change the name."""
+    auto, use = OPEN[facts.task]
+    source, labels = (folder if facts.merged else facts.base), bool(facts.labels)
+    how = f", {LABELS}" if labels and not facts.merged else ""
+    lines = [f"from transformers import {auto}, AutoTokenizer", ""]
+    if facts.is_peft:
+        lines.insert(0, "from peft import PeftModel")
+    elif not facts.merged:
+        lines.insert(0, "from safetensors.torch import load_file")
+    lines += [f"labels = {list(facts.labels)}"] if labels else []
+    lines += [
+        f'model = {auto}.from_pretrained(\n    "{source}"{how}\n)'
+        if how
+        else f'model = {auto}.from_pretrained("{source}")'
+    ]
+    if facts.is_peft:
+        lines += [f'model = PeftModel.from_pretrained(model, "{folder}")']
+    elif not facts.merged:
+        lines += [f'model.load_state_dict(load_file("{folder}/tuned.safetensors"), strict=False)']
+    return "\n".join([*lines, "model.eval()", f'tokenizer = AutoTokenizer.from_pretrained("{source}")', use])
 
 
 def _named(neighbours: Sequence[str]) -> str:

@@ -13,18 +13,18 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from node import failpoints
 from node.app.joining import Place, enter, keep, reached
-from node.app.model_card import CardFacts, model_card
+from node.app.model_card import CardFacts, model_card, told
 from node.app.predict import predict
 from node.app.processes import announce, interruptible
 from node.app.products import rule_of, start_of
 from node.app.resources import memory
 from node.app.run_folder import RunFolder, write_json
-from node.app.settings import agreed_digests, peer_config
+from node.app.settings import agreed_digests, mixing_said, peer_config
 from node.app.taking_part import Part, require_same_run, take_part
 from node.app.traffic import bytes_to_send
 from node.app.warm import Warm
@@ -175,7 +175,7 @@ class Node:
         learner.adapter.save(self.folder.adapter, theta)
         if (best := learner.trainer.best) is not None:
             learner.adapter.save(self.folder.best, best)
-        card = model_card(self._facts(learner, protocol, measured.get("accuracy")), str(self.folder.adapter.name))
+        card = model_card(self._facts(learner, protocol, measured), str(self.folder.adapter.name))
         (self.folder.adapter / "README.md").write_text(card, encoding="utf-8")
         sequence_len = self.warm.settings.train.sequence_len
         said = predict(learner.adapter, theta, self.sentences, sequence_len) if self.sentences else []
@@ -202,7 +202,7 @@ class Node:
         }
         write_json(self.folder.result, document)
 
-    def _facts(self, learner: Prepared, protocol: GossipPeer, accuracy: float | None) -> CardFacts:
+    def _facts(self, learner: Prepared, protocol: GossipPeer, measured: Mapping[str, float]) -> CardFacts:
         config, base = self.warm.config, learner.adapter.base
         graph = grown(self.warm.topology, protocol.joins)
         return CardFacts(
@@ -213,13 +213,15 @@ class Node:
             nodes=len(graph.nodes),
             neighbours=graph.neighbours(self.peer),
             schedule="" if graph.schedule is None else written(graph.schedule),
-            mixing=f"{config.gossip.mixing}{', moments too' if config.gossip.moments else ''}",
+            mixing=mixing_said(config),
             parameters=learner.parameters,
             tested_on=learner.tested_on,
             method=config.lora.method,
             examples=learner.examples,
             classes=sum(count > 0 for count in learner.classes),
-            accuracy=accuracy,
+            metrics=told(measured),
+            task=base.task,
+            datasets=tuple(d.path for d in config.datasets),
         )
 
 

@@ -1,25 +1,25 @@
-"""What an adapter says of a text."""
+"""What an adapter says of a text, and how far several agree."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
+from itertools import combinations
 from typing import Any
 
 import torch
 
-from node.app.settings import learn_settings
-from node.learn.adapter import Adapter, attach
+from node.app.current import Current
+from node.learn.adapter import Adapter
 from node.learn.encode import encode
 from node.learn.examples import Example
 from node.learn.passes import Reader
-from node.learn.prepare import open_model
-from node.settings import NodeConfig
-from node.types import PeerId, Vector
+from node.types import Vector
 
 NEW_TOKENS = 40  # that a causal language model adds
 
 Verdict = dict[str, float]  # label -> probability, the likeliest first
+Answer = dict[str, Any]  # {"labels": Verdict}, {"tags": [[word, tag], ...]} or {"continuation": text}
 
 
 def predict(adapter: Adapter, theta: Vector, texts: Sequence[str], sequence_len: int) -> list[Verdict]:
@@ -41,19 +41,61 @@ def _verdict(labels: Sequence[str], probabilities: Sequence[float]) -> Verdict:
     return dict(sorted(zip(labels, probabilities, strict=True), key=lambda pair: -pair[1]))
 
 
-def say(config: NodeConfig, folder: Path, text: str, peer: PeerId) -> dict[str, Any]:
-    """What the adapter in `folder` makes of a text: {"labels": verdict}, or {"continuation": text} of a causal LM.
+def say(now: Current, text: str, sequence_len: int, new_tokens: int = NEW_TOKENS) -> Answer:
+    """What a node's model makes of a text, by its task.
 
-    Raises:
-        ConfigError: the base model or the adapter cannot be opened.
+    Args:
+        sequence_len: tokens that a classifier sees of it.
+        new_tokens: that a causal language model adds at most.
     """
-    settings = learn_settings(config, peer)
-    adapter = attach(open_model(settings, peer), settings.lora, settings.seed, settings.share)
-    theta = adapter.load(folder)
-    if settings.labelled:
-        return {"labels": predict(adapter, theta, [text], settings.train.sequence_len)[0]}
-    tokenizer = adapter.base.tokenizer
+    task: str = now.adapter.base.task
+    if task == "causal_lm":
+        return {"continuation": continuation(now.adapter, now.theta, text, new_tokens)}
+    if task == "token_classification":
+        return {"tags": tags(now.adapter, now.theta, text, sequence_len)}
+    return {"labels": predict(now.adapter, now.theta, [text], sequence_len)[0]}
+
+
+def continuation(adapter: Adapter, theta: Vector, text: str, new_tokens: int) -> str:
+    """The text and what follows it, the likeliest token each time."""
+    tokenizer, device = adapter.base.tokenizer, adapter.theta.device
+    given = tokenizer(text, return_tensors="pt", return_token_type_ids=False).to(device)
     with adapter.lock, torch.no_grad():
         adapter.theta.copy_(theta)
-        out = adapter.model.generate(**tokenizer(text, return_tensors="pt"), max_new_tokens=NEW_TOKENS, do_sample=False)
-    return {"continuation": tokenizer.decode(out[0], skip_special_tokens=True)}
+        out = adapter.model.generate(**given, max_new_tokens=new_tokens, do_sample=False)
+    said: str = tokenizer.decode(out[0], skip_special_tokens=True)
+    return said
+
+
+def tags(adapter: Adapter, theta: Vector, text: str, sequence_len: int) -> list[list[str]]:
+    """[word, tag] of each word between spaces; a word's first token speaks for it. Words that are cut have none."""
+    words, tokenizer = text.split(), adapter.base.tokenizer
+    how: dict[str, Any] = {"is_split_into_words": True, "truncation": True, "max_length": sequence_len}
+    given = tokenizer([words], return_tensors="pt", return_token_type_ids=False, **how)
+    places = given.word_ids(0)
+    with adapter.lock, torch.no_grad():
+        adapter.theta.copy_(theta)
+        logits = adapter.model(**given.to(adapter.theta.device)).logits[0]
+    first = {word: place for place, word in reversed(list(enumerate(places))) if word is not None}
+    return [[words[w], adapter.base.labels[int(logits[place].argmax())]] for w, place in sorted(first.items())]
+
+
+def agreement(answers: Sequence[Answer]) -> dict[str, float]:
+    """How far the nodes agree: 1 where all say the same.
+
+    Returns:
+        "share": of nodes that say what most say (labels, continuation), or of words that all tag alike; of labels also
+        "apart": the largest total variation distance between two nodes' probabilities, 0 to 1.
+    """
+    if all("tags" in answer for answer in answers):
+        words = list(zip(*(answer["tags"] for answer in answers), strict=False))
+        return {"share": sum(len({tag for _, tag in word}) == 1 for word in words) / max(len(words), 1)}
+    said = Counter(next(iter(a["labels"])) if "labels" in a else a["continuation"] for a in answers)
+    share = {"share": said.most_common(1)[0][1] / len(answers)}
+    if not all("labels" in answer for answer in answers):
+        return share
+    return {**share, "apart": max((_apart(a["labels"], b["labels"]) for a, b in combinations(answers, 2)), default=0.0)}
+
+
+def _apart(one: Verdict, other: Verdict) -> float:
+    return sum(abs(one.get(label, 0.0) - other.get(label, 0.0)) for label in one.keys() | other.keys()) / 2

@@ -17,10 +17,14 @@ import typer
 from rich.console import Console
 
 from node.app.run_folder import RunFolder
+from node.config import load_topology
 from node.errors import ConfigError
+from node.graph.reading import did_you_mean
+from node.types import PeerId
 
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on standard output.")]
 RunOption = Annotated[Path | None, typer.Option("--run", help="Folder of the run; default: the newest below runs/.")]
+NodeOption = Annotated[str | None, typer.Option("--node", help="Which node; default: the first of the topology.")]
 
 RUNS = Path("runs")  # where `newest_run` looks
 
@@ -65,3 +69,18 @@ def find_run(given: Path | None) -> RunFolder:
             f"{RUNS}/: no run is kept below it; start one by `gossip demo` or `gossip up`, or name one by --run"
         )
     return RunFolder(found[-1].parent)
+
+
+def find_nodes(run: RunFolder, named: str | None, everybody: bool = False) -> list[PeerId]:
+    """The node that was named (the first of the topology where none was), or all of them; also those that joined.
+
+    Raises:
+        ConfigError: no such node, or a name where all are meant.
+    """
+    known = [*load_topology(run.topology).nodes]
+    known += [PeerId(p.parent.name) for p in sorted(run.path.glob("*/join.json")) if p.parent.name not in known]
+    if everybody and named is not None:
+        raise ConfigError(f"--node {named}: --all means every node; wanted one of the two")
+    if named is not None and named not in known:
+        raise ConfigError(f"--node {named}: not a node of {run.path} ({', '.join(known)}){did_you_mean(named, known)}")
+    return known if everybody else [PeerId(named) if named is not None else known[0]]

@@ -31,6 +31,7 @@ VERBS = {
     "data": "data",
     "audit": "audit",
     "try": "try_",
+    "export": "export",
 }
 
 # Typer brings a click of its own since 0.2x; before, it was the package's. This is the one that it raises.

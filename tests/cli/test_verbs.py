@@ -285,7 +285,7 @@ def test_try_before_the_end_says_that_there_is_no_adapter_yet(lab: Lab) -> None:
     keep_run(lab)
     done = lab.verb("try", "some text", "--run", "run")
     assert done.code == 2
-    assert "n0 saves it after its last round" in done.err
+    assert "nothing saved yet; n0 writes a checkpoint every 10 rounds" in done.err
 
 
 def test_a_state_of_a_process_that_is_gone_counts_as_failed(lab: Lab) -> None:

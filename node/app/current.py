@@ -1,0 +1,85 @@
+"""The adapter of a node as it stands: what it ended with, or its newest checkpoint; of a node that runs, too.
+
+Decides which of the two is newer, by rounds. Reads files only; whoever runs is not asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import torch
+
+from node.app.run_folder import RunFolder, read_json
+from node.app.settings import learn_settings
+from node.config import NodeConfig
+from node.drivers.checkpoint import Checkpoint, CheckpointStore
+from node.errors import ConfigError
+from node.learn.adapter import Adapter, attach
+from node.learn.prepare import LearnSettings, open_model
+from node.types import PeerId, Vector
+
+Source: TypeAlias = Literal["adapter", "checkpoint"]
+
+
+@dataclass(frozen=True)
+class Current:
+    """A node's model, and what it is of."""
+
+    peer: PeerId
+    adapter: Adapter
+    theta: Vector  # (whole.d,)
+    round: int  # rounds done
+    source: Source  # "adapter": what it ended with
+
+
+def open_adapter(settings: LearnSettings, peer: PeerId) -> Adapter:
+    """Base model and adapter of a node, at their start values.
+
+    Raises:
+        ConfigError: the base model cannot be opened, or the settings do not fit it.
+    """
+    return attach(open_model(settings, peer), settings.lora, settings.seed, settings.share)
+
+
+def current(run: RunFolder, config: NodeConfig, peer: PeerId, adapter: Adapter) -> Current:
+    """What `peer` has now.
+
+    Raises:
+        ConfigError: it has saved nothing yet, or what it has saved is of another shape.
+    """
+    folder = run.node(peer)
+    ended = (read_json(folder.result) or {}).get("rounds") if folder.adapter.is_dir() else None
+    saved = CheckpointStore(folder.checkpoint).load()
+    if ended is not None and (saved is None or ended >= saved.round):
+        return Current(peer, adapter, adapter.load(folder.adapter), int(ended), "adapter")
+    if saved is None:
+        raise ConfigError(
+            f"{folder.path}: nothing saved yet; {peer} writes a checkpoint every {config.checkpoint_every} rounds "
+            f"(checkpoint_every), and its adapter after the last one"
+        )
+    return Current(peer, adapter, _whole(saved, adapter, peer), saved.round, "checkpoint")
+
+
+def each(run: RunFolder, config: NodeConfig, peers: Sequence[PeerId]) -> Iterator[Current]:
+    """What each of `peers` has now, one after the other: a base model is opened once unless labels differ."""
+    opened: dict[LearnSettings, Adapter] = {}
+    for peer in peers:
+        settings = learn_settings(config, peer)
+        if settings not in opened:
+            opened.clear()  # one base model at a time
+            opened[settings] = open_adapter(settings, peer)
+        yield current(run, config, peer, opened[settings])
+
+
+def _whole(saved: Checkpoint, adapter: Adapter, peer: PeerId) -> Vector:
+    """(whole.d,): what was shared, and after it the private part, which only checkpoints hold."""
+    private = saved.private.get("theta", torch.empty(0))
+    theta = torch.cat([saved.shared["theta"], private])
+    if theta.numel() != adapter.whole.d:
+        raise ConfigError(
+            f"{peer}: its checkpoint holds {theta.numel()} parameters, the settings of the run make {adapter.whole.d}; "
+            f"wanted the node.yaml that it was made with"
+        )
+    return theta
