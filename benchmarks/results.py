@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT, PAGE = ROOT / "benchmarks" / "out", ROOT / "docs" / "results.md"
@@ -17,20 +18,60 @@ itself before measuring; *falls short* stays until a run holds. What was tried i
 """
 
 
+ENDINGS = ("worst node", "best node minus worst", "sent a node")  # of figures that stand beside a mean over nodes
+Row: TypeAlias = dict[str, Any]
+
+
 def section(document: dict[str, Any]) -> str:
-    """One benchmark: where it ran, and its table."""
+    """One benchmark: where it ran, and its tables."""
     seeds = ", ".join(map(str, document["seeds"])) or "none"
     lines = [
         f"## {document['name']}\n",
         f"`{document['command']}` at commit {document['commit']}; seeds: {seeds}; {document['machine']}\n",
-        "| figure | value | unit | bar | |",
-        "|---|---|---|---|---|",
     ]
-    for f in document["figures"]:
+    if any(f["name"].endswith(f": {ENDINGS[0]}") for f in document["figures"]):
+        return "\n".join(lines + _by_setting(document["figures"]))
+    return "\n".join([*lines, *_plain(document["figures"])]) + "\n"
+
+
+def _plain(figures: Sequence[Row]) -> list[str]:
+    """A line a figure."""
+    lines = ["| figure | value | unit | bar | |", "|---|---|---|---|---|"]
+    for f in figures:
         verdict = "" if f["holds"] is None else "holds" if f["holds"] else "**falls short**"
         unit = f["unit"].replace("|", "\\|")
         lines.append(f"| {f['name']} | {f['value']:.4g} | {unit} | {f['bar'] or ''} | {verdict} |")
-    return "\n".join(lines) + "\n"
+    return lines
+
+
+def _by_setting(figures: Sequence[Row]) -> list[str]:
+    """A heading for what stands before the first colon of a name; under it what nodes came to, then the rest."""
+    by_head: dict[str, list[Row]] = {}
+    for f in figures:
+        head, _, rest = f["name"].partition(": ")
+        by_head.setdefault(head, []).append({**f, "name": rest or head})
+    lines: list[str] = []
+    for head, rows in by_head.items():
+        table, others = _of_nodes(rows)
+        lines += [f"### {head}\n", *table, *([""] if table and others else []), *(_plain(others) if others else []), ""]
+    return lines
+
+
+def _of_nodes(rows: Sequence[Row]) -> tuple[list[str], list[Row]]:
+    """Means over nodes with what stands beside them, a line each; and the figures that are none of these."""
+    values = {f["name"]: f for f in rows}
+    names = [name for name in values if f"{name}: {ENDINGS[0]}" in values]
+    lines = ["| | accuracy | worst node | best minus worst, points | MB sent a node |", "|---|---|---|---|---|"]
+    for name in names:
+        beside = [values.get(f"{name}: {ending}") for ending in ENDINGS]
+        mean = f"{values[name]['value']:.4g}{values[name]['unit'].removeprefix('accuracy').replace(', ', ' ', 1)}"
+        lines.append(f"| {name} | {mean} | {' | '.join(map(_short, beside))} |")
+    told = {*names, *(f"{name}: {ending}" for name in names for ending in ENDINGS)}
+    return lines if names else [], [f for f in rows if f["name"] not in told]
+
+
+def _short(figure: Row | None) -> str:
+    return "" if figure is None else f"{figure['value']:.3g}"
 
 
 def main() -> int:
