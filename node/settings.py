@@ -326,9 +326,6 @@ class Codec(Settings):
         return written if isinstance(written, str) else ", ".join(f"{c}: {name}" for c, name in written.items())
 
 
-MOMENTS = {"int4": "int8"}  # codec of m and s where one word is said for all, if it is another one
-
-
 def codec_of(said: Any) -> Codec:
     """What a word, or a mapping of some channels, stands for. Raises ValueError with what was wanted."""
     if isinstance(said, Codec):
@@ -343,8 +340,7 @@ def codec_of(said: Any) -> Codec:
         if not isinstance(name, str) or name not in CODECS:
             shown = f"{channel} is {seen(name)}; " if isinstance(said, Mapping) else ""
             raise ValueError(f"{shown}wanted {' | '.join(CODECS)}{did_you_mean(name, CODECS)}")
-    moments = MOMENTS.get(given.get("theta", "float32"), given.get("theta", "float32"))
-    return Codec(**{"m": moments, "s": moments, **given})
+    return Codec(**{**dict.fromkeys(Codec.model_fields, given.get("theta", "float32")), **given})
 
 
 class GossipConfig(Settings):
@@ -373,8 +369,8 @@ class GossipConfig(Settings):
     )
     codec: Annotated[Codec, BeforeValidator(codec_of)] = Field(
         default=Codec(),
-        description="how changes are sent: float32 (4 bytes an entry), bf16 (2), int8 (1), int4 (1/2; moments go in "
-        "int8), or by channel, as {theta: int4, m: int8, s: int8}",
+        description="how changes are sent: float32 (4 bytes an entry), bf16 (2), int8 (1), int4 (1/2); or by channel, as "
+        "{theta: int4, m: int8, s: int8}; neighbours may differ",
     )
     share: Patterns = Field(
         default=("all",),

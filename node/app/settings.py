@@ -68,6 +68,7 @@ def _train(config: NodeConfig, alternate: int) -> TrainSettings:
         beta2=c.adam_beta2,
         objective=ObjectiveSettings(c.proximal, c.missing_classes, c.logit_adjustment),
         delayed=c.delayed_gradient and config.gossip.moments,
+        floored=config.gossip.moments and not config.gossip.codec.is_lossless,
         schedule=c.lr_scheduler,
         warmup=c.warmup_ratio,
         alternate=alternate,

@@ -14,20 +14,15 @@ from node.types import Vector
 HALF = np.dtype("<u2")
 
 
-def bf16(up: bool = False) -> Compressor:
-    """The codec: an entry is off by 1/256 of itself at most.
-
-    Args:
-        up: round up: nothing comes out below what went in, and off by 1/128 at most. The bytes are read alike.
-    """
-    return Compressor("bf16", lambda x, _=None: encode(x, up), decode, size=sizes.bf16, takes=takes)
+def bf16() -> Compressor:
+    """The codec: an entry is off by 1/256 of itself at most."""
+    return Compressor("bf16", encode, decode, size=sizes.bf16, takes=takes)
 
 
-def encode(x: Vector, up: bool = False) -> bytes:
-    """(d,) -> 2 d bytes; to the nearest, ties to even, or up."""
+def encode(x: Vector, _: torch.Generator | None = None) -> bytes:
+    """(d,) -> 2 d bytes; to the nearest, ties to even."""
     bits = x.contiguous().view(torch.int32)
-    more = torch.where(bits < 0, 0, 0xFFFF) if up else 0x7FFF + (bits >> 16 & 1)  # of the magnitude, before it is cut
-    return ((bits + more) >> 16).numpy().astype(HALF).tobytes()
+    return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).numpy().astype(HALF).tobytes()
 
 
 def decode(data: Buffer, d: int) -> Vector:

@@ -46,14 +46,11 @@ def _cut_up(x: Vector) -> Vector:
     return ((x.view(torch.int32) + mask) & ~mask).view(torch.float32)
 
 
-def codes_of(x: Vector, scales: Vector, up: bool = False) -> Vector:
-    """(d,) whole numbers, as float32: x / scale to the nearest, ties to even; `up`: the next that is not below."""
+def codes_of(x: Vector, scales: Vector) -> Vector:
+    """(d,) whole numbers, as float32: x / scale to the nearest, ties to even."""
     codes = x.clone()
     _by_group(codes, torch.where(scales == 0.0, torch.ones(()), scales), torch.Tensor.div_)
-    if not up:
-        return codes.round_()
-    codes.ceil_()
-    return codes.add_(scaled(codes.clone(), scales) < x)  # x / scale may have been rounded down to a whole number
+    return codes.round_()
 
 
 def scaled(codes: Vector, scales: Vector) -> Vector:
@@ -74,11 +71,11 @@ def scale_bytes(scales: Vector) -> bytes:
     return (scales.view(torch.int32) >> CUT).numpy().astype(SCALES).tobytes()
 
 
-def split(data: Buffer, d: int, wanted: int, levels: int, name: str) -> tuple[Vector, Buffer]:
+def split(data: Buffer, d: int, wanted: int, name: str) -> tuple[Vector, Buffer]:
     """Scales and the bytes of codes.
 
     Raises:
-        BadMessage: not `wanted` bytes, or a scale that is not finite or too large for `levels` of it.
+        BadMessage: not `wanted` bytes, or a scale that is not finite, or too large.
     """
     if len(data) != wanted:
         raise BadMessage(f"{name}: {len(data)} bytes where {d} entries need {wanted}")

@@ -10,23 +10,20 @@ from node.codec.compressor import Buffer, Compressor
 from node.errors import BadMessage
 from node.types import Vector
 
+NAME = "int4"
 LEVELS = 7
 
 
-def int4(up: bool = False) -> Compressor:
-    """The codec: an entry is off by half a scale at most, 1/14 of the largest of its group.
-
-    Args:
-        up: round up: nothing comes out below what went in, and off by a whole scale at most. The bytes are read alike.
-    """
-    return Compressor("int4", lambda x, _=None: encode(x, up), decode, size=sizes.int4, takes=groups.takes)
+def int4() -> Compressor:
+    """The codec: an entry is off by half a scale at most, 1/14 of the largest of its group."""
+    return Compressor(NAME, encode, decode, size=sizes.int4, takes=groups.takes)
 
 
-def encode(x: Vector, up: bool = False) -> bytes:
+def encode(x: Vector, _: torch.Generator | None = None) -> bytes:
     """(d,) -> bytes: all scales, then two codes a byte in two's complement, the first one in the lower half."""
     x = x.contiguous()
     scales = groups.scales_of(x, LEVELS)
-    codes = groups.codes_of(x, scales, up).to(torch.int8).numpy().view(np.uint8) & 15
+    codes = groups.codes_of(x, scales).to(torch.int8).numpy().view(np.uint8) & 15
     pairs = codes[: len(codes) // 2 * 2].reshape(-1, 2)
     packed = (pairs[:, 0] | pairs[:, 1] << 4).tobytes()
     return groups.scale_bytes(scales) + packed + codes[2 * len(pairs) :].tobytes()
@@ -38,7 +35,7 @@ def decode(data: Buffer, d: int) -> Vector:
     Raises:
         BadMessage: another number of bytes, a bad scale, or a code that `encode` never writes.
     """
-    scales, rest = groups.split(data, d, sizes.int4(d), LEVELS, "int4")
+    scales, rest = groups.split(data, d, sizes.int4(d), NAME)
     packed = np.frombuffer(rest, np.uint8)
     codes = np.empty(2 * len(packed), np.float32)
     codes[0::2], codes[1::2] = _VALUES[packed & 15], _VALUES[packed >> 4]

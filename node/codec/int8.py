@@ -10,23 +10,20 @@ from node.codec.compressor import Buffer, Compressor
 from node.errors import BadMessage
 from node.types import Vector
 
+NAME = "int8"
 LEVELS = 127
 
 
-def int8(up: bool = False) -> Compressor:
-    """The codec: an entry is off by half a scale at most, 1/253 of the largest of its group.
-
-    Args:
-        up: round up: nothing comes out below what went in, and off by a whole scale at most. The bytes are read alike.
-    """
-    return Compressor("int8", lambda x, _=None: encode(x, up), decode, size=sizes.int8, takes=groups.takes)
+def int8() -> Compressor:
+    """The codec: an entry is off by half a scale at most, 1/253 of the largest of its group."""
+    return Compressor(NAME, encode, decode, size=sizes.int8, takes=groups.takes)
 
 
-def encode(x: Vector, up: bool = False) -> bytes:
+def encode(x: Vector, _: torch.Generator | None = None) -> bytes:
     """(d,) -> bytes: all scales, then all codes in two's complement."""
     x = x.contiguous()
     scales = groups.scales_of(x, LEVELS)
-    codes = groups.codes_of(x, scales, up).to(torch.int8)
+    codes = groups.codes_of(x, scales).to(torch.int8)
     return groups.scale_bytes(scales) + codes.numpy().tobytes()
 
 
@@ -36,7 +33,7 @@ def decode(data: Buffer, d: int) -> Vector:
     Raises:
         BadMessage: another number of bytes, a bad scale, or a code that `encode` never writes.
     """
-    scales, rest = groups.split(data, d, sizes.int8(d), LEVELS, "int8")
+    scales, rest = groups.split(data, d, sizes.int8(d), NAME)
     codes = np.frombuffer(rest, np.int8)
     if codes.min(initial=0) < -LEVELS:
         raise BadMessage(f"int8: a code of -128; wanted -{LEVELS} to {LEVELS}")

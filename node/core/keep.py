@@ -3,10 +3,9 @@
 The last word told to neighbours is kept because one of them may be a round behind us: after a restart of all nodes it
 needs that word to do its round as it would have done it. (Of a round of several hops only the last one is kept: there
 such a neighbour does its round as after any fault, not bit by bit.) Where a codec loses bits, the last word is kept as
-each neighbour holds it, since that is what we have mixed: said again after a restart it leaves the mean where it was.
-Public copies are not kept beside it. In float32 a snapshot of the same vectors gives a neighbour the same bits; with
-another codec the first messages after a restart are snapshots, whose error is zero, and a run that was interrupted ends
-elsewhere than one that was not, by no more than the codec's noise.
+each neighbour holds it: that is what we have mixed, and said again after a restart, as a snapshot, it leaves the mean
+where it was and is the base of the next delta, so that the run goes on with the bits of one that was not interrupted.
+Other public copies are not kept: who was not told the last word (on a schedule) gets a snapshot of what we have then.
 """
 
 from __future__ import annotations

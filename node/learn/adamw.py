@@ -42,6 +42,7 @@ class AdamWSettings:
     beta2: float = 0.999
     eps: float = 1e-8
     delayed: bool = False  # move first, learn the gradient afterwards; the very first step does both
+    floored: bool = False  # the moments came by a codec that loses bits: see `steepest`
 
 
 class Block(NamedTuple):
@@ -57,6 +58,18 @@ def no_moments(d: int, blocks: int = 1) -> dict[str, Tensor]:
     return {"m": torch.zeros(d), "s": torch.zeros(d), "scalars": torch.zeros(2 * blocks)}
 
 
+def steepest(beta1: float, beta2: float) -> float:
+    """The most that |m| / s can be, whatever the gradients were; infinite where there is no such bound.
+
+    By Cauchy and Schwarz |m| <= (1 - beta1) sqrt(sum of (beta1^2 / beta2)^k) sqrt(v / (1 - beta2)), and a weighted mean
+    over nodes keeps it, for s is mixed and not v. A codec does not: where s comes out as nearly nothing beside m, the
+    next step is 10^7 learning rates long. Not below |m| / steepest, s does no harm, and where nothing was lost it is
+    not below.
+    """
+    share = beta1 * beta1 / beta2 if beta2 > 0.0 else math.inf
+    return (1.0 - beta1) / math.sqrt((1.0 - beta2) * (1.0 - share)) if share < 1.0 else math.inf
+
+
 class AdamW:
     """One optimizer between two mixings: made from the channels of the round, stepped, read back."""
 
@@ -65,7 +78,10 @@ class AdamW:
     ) -> None:
         """`blocks` cover theta without a gap, in the order of "scalars"; None: one over all."""
         self._m = moments["m"].clone()
-        self._v = moments["s"].clamp(min=0.0).square()
+        s = moments["s"].clamp(min=0.0)
+        if settings.floored:
+            s = torch.maximum(s, self._m.abs() / steepest(settings.beta1, settings.beta2))
+        self._v = s.square()
         self._blocks = (Block("all", 0, len(self._v)),) if blocks is None else tuple(blocks)
         scalars = [float(c) for c in moments["scalars"]]
         self._parts = [

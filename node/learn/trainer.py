@@ -56,6 +56,7 @@ class TrainSettings:
     beta1: float = 0.8  # 0.9 costs up to 2 points: a delayed gradient is late already
     beta2: float = 0.99  # shorter memory than the usual 0.999: a run has a hundred steps, not thousands
     delayed: bool = True  # see node.learn.adamw; changes a lone learner by one step of lag
+    floored: bool = False  # moments come by a codec that loses bits; see node.learn.adamw
     max_grad_norm: float | None = None  # L2; a longer gradient is cut to it
     schedule: Schedule = "linear"  # linear, cosine: the rate falls to 0 at the last round
     rounds: int = 120  # of the run: where a falling schedule ends
@@ -85,7 +86,14 @@ class TrainSettings:
             raise ConfigError(f"train.sequence_len: {self.sequence_len} seen, 2 or more tokens wanted")
 
     def optimizer(self) -> AdamWSettings:
-        return AdamWSettings(self.learning_rate, self.weight_decay, self.beta1, self.beta2, delayed=self.delayed)
+        return AdamWSettings(
+            self.learning_rate,
+            self.weight_decay,
+            self.beta1,
+            self.beta2,
+            delayed=self.delayed,
+            floored=self.floored,
+        )
 
     def rate(self, round: int) -> float:
         """What the learning rate is multiplied with in this round (0 is the first)."""

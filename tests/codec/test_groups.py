@@ -21,8 +21,8 @@ from tests.reference.codec_by_loop import bytes_by_loop, decoded_by_loop
 
 LEVELS = {"int8": 127, "int4": 7}
 NOBODY = torch.Generator()
-GROUPED = [int8(), int4(), int8(up=True), int4(up=True)]
-IDS = ["int8", "int4", "int8 up", "int4 up"]
+GROUPED = [int8(), int4()]
+IDS = ["int8", "int4"]
 
 
 def through(codec: Compressor, x: torch.Tensor) -> torch.Tensor:
@@ -54,11 +54,6 @@ def test_a_group_of_four_in_int4_worked_by_hand():
     assert through(int4(), x).tolist() == [7.0, -4.0, 1.0, 0.0]
 
 
-def test_a_group_of_four_rounded_up_worked_by_hand():
-    assert through(int4(up=True), one(7.0, -3.5, 0.01, -0.01)).tolist() == [7.0, -3.0, 1.0, 0.0]
-    assert through(int8(up=True), one(127.0, -3.5, 0.01, -0.01)).tolist() == [127.0, -3.0, 1.0, 0.0]
-
-
 def test_a_scale_has_nine_bits_and_is_the_next_larger_one():
     # 1000 / 127 = 7.874...; of 9 bits: 503.9 / 64, so 504 / 64 = 7.875
     assert through(int8(), one(1000.0, 7.875)).tolist() == [127 * 7.875, 7.875]
@@ -70,7 +65,7 @@ def test_zeros_stay_zero_and_cost_as_much(codec):
     assert not through(codec, torch.zeros(100)).any()
 
 
-@pytest.mark.parametrize("codec", [*KNOWN[:4], *GROUPED[2:]], ids=lambda c: c.name)
+@pytest.mark.parametrize("codec", KNOWN[:4], ids=lambda c: c.name)
 @pytest.mark.parametrize("d", [0, 1, 2, 63, 64, 65, 129])
 def test_the_size_is_known_before(codec, d):
     assert len(codec.encode(some(d, d), NOBODY)) == codec.size(d)
@@ -86,9 +81,9 @@ def test_sizes_worked_by_hand():
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("d", [1, 130])
 def test_the_slow_twin_writes_the_same_bytes(codec, seed, d):
-    x, levels, up = some(d, seed), LEVELS[codec.name], codec in GROUPED[2:]
-    assert codec.encode(x, NOBODY) == bytes_by_loop(x.tolist(), levels, GROUP, up)
-    assert through(codec, x).tolist() == decoded_by_loop(x.tolist(), levels, GROUP, up)
+    x, levels = some(d, seed), LEVELS[codec.name]
+    assert codec.encode(x, NOBODY) == bytes_by_loop(x.tolist(), levels, GROUP)
+    assert through(codec, x).tolist() == decoded_by_loop(x.tolist(), levels, GROUP)
 
 
 FLOATS = st.floats(-LARGEST, LARGEST, width=32)
@@ -97,18 +92,17 @@ FLOATS = st.floats(-LARGEST, LARGEST, width=32)
 @pytest.mark.parametrize("codec", GROUPED, ids=IDS)
 @settings(max_examples=25, deadline=None)
 @given(values=st.lists(FLOATS, min_size=1, max_size=2 * GROUP + 3))
-def test_no_entry_is_off_by_more_than_half_a_scale_or_upwards_a_whole_one(codec, values):
-    x, levels, up = torch.tensor(values), LEVELS[codec.name], codec in GROUPED[2:]
+def test_no_entry_is_off_by_more_than_half_a_scale(codec, values):
+    x, levels = torch.tensor(values), LEVELS[codec.name]
     y = through(codec, x)
     for at in range(0, len(values), GROUP):
         part, error = x[at : at + GROUP].double(), y[at : at + GROUP].double() - x[at : at + GROUP].double()
         largest = float(part.abs().max())
         scale = max(largest / levels * (1 + 2.0**-8), 2.0**-126) if largest else 0.0
-        assert float(error.abs().max()) <= (1.0 if up else 0.5) * scale * (1 + 1e-6)
-        assert not up or float(error.min()) >= 0.0
+        assert float(error.abs().max()) <= 0.5 * scale * (1 + 1e-6)
 
 
-@pytest.mark.parametrize("codec", [int8(), int4(), bf16(), bf16(up=True)], ids=["int8", "int4", "bf16", "bf16 up"])
+@pytest.mark.parametrize("codec", [int8(), int4(), bf16()], ids=lambda c: c.name)
 @pytest.mark.parametrize("seed", range(5))
 def test_what_was_rounded_once_is_not_rounded_again(codec, seed):
     x = through(codec, some(1000, seed))
@@ -116,10 +110,8 @@ def test_what_was_rounded_once_is_not_rounded_again(codec, seed):
 
 
 @pytest.mark.parametrize("codec", GROUPED, ids=IDS)
-def test_entries_too_small_for_a_normal_scale_are_kept_or_vanish(codec):
-    tiny = torch.full((70,), 1e-44)
-    y = through(codec, tiny)
-    assert y.tolist() == ([2.0**-126] * 70 if codec in GROUPED[2:] else [0.0] * 70)
+def test_entries_too_small_for_a_normal_scale_vanish(codec):
+    assert not through(codec, torch.full((70,), 1e-44)).any()
 
 
 @pytest.mark.parametrize("codec", [int8(), int4(), bf16()], ids=lambda c: c.name)
@@ -186,15 +178,12 @@ def test_any_bytes_of_the_right_length_are_refused_or_finite(codec, data):
 
 # ---- bf16
 def test_bf16_worked_by_hand():
-    # 1 + 2^-8 and 1 + 3 2^-8 are ties between eight-bit neighbours: to the even one; up: to the larger one
+    # 1 + 2^-8 and 1 + 3 2^-8 are ties between eight-bit neighbours: to the even one
     x = one(1.0, 1 + 2.0**-8, 1 + 3 * 2.0**-8, -1 - 2.0**-8)
     assert bf16().encode(x, NOBODY) == bytes.fromhex("803f803f823f80bf")
-    assert bf16(up=True).encode(x, NOBODY) == bytes.fromhex("803f813f823f80bf")
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_bf16_is_what_torch_makes_of_it_and_upwards_never_below(seed):
+def test_bf16_is_what_torch_makes_of_it(seed):
     x = some(1000, seed)
     assert torch.equal(through(bf16(), x), x.bfloat16().float())
-    y = through(bf16(up=True), x)
-    assert bool(((y >= x) & (y - x <= x.abs() / 128)).all())

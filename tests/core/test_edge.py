@@ -36,7 +36,10 @@ def edge(peer: PeerId, epoch: int = 0, codec: Compressor | None = None) -> Edge:
     return Edge(peer, epoch, CHANNELS, codec, codecs, torch.Generator())
 
 
-def hello(node: PeerId, to: Edge, epoch: int = 0, codecs: tuple[str, ...] = ("float32", "same")) -> Hello:
+ALL = ("float32", "same", "bf16", "int8", "int4", "coarse")
+
+
+def hello(node: PeerId, to: Edge, epoch: int = 0, codecs: tuple[str, ...] = ALL) -> Hello:
     return Hello(PROTOCOL_VERSION, node, epoch, 0, {}, codecs, to.held)
 
 

@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from node.app.traffic import bytes_to_send
+from node.codec.named import codecs_of
+from node.core.messages import Snapshot, Update
 from node.core.peer import GossipPeer
 from node.drivers.simulation import Simulation
 from node.gossip.chebyshev import chebyshev
@@ -18,6 +21,7 @@ from node.gossip.push_sum import push_sum
 from node.gossip.quasi_global import quasi_global
 from node.graph.pace import hops_to
 from node.graph.spectrum import interval
+from node.mixings import Rule
 from node.types import PeerId, Shared
 from node.wire.frames import encode
 from node.wire.generated import gossip_pb2 as pb
@@ -72,6 +76,31 @@ def test_graphs_that_change_give_the_same_bits_in_all_drivers(graph: str, rule: 
 @pytest.mark.parametrize("rule", sorted(RULES))
 def test_every_rule_gives_the_same_bits_in_all_drivers(rule: str) -> None:
     assert len(parity(lambda: peers_on(RING, RULES[rule], MOMENTS, rounds=7))) == 1
+
+
+@pytest.mark.parametrize("rule", ["dpsgd", "exact"])
+@pytest.mark.parametrize("name", ["bf16", "int8", "int4"])
+def test_every_codec_gives_the_same_bits_in_all_drivers(name: str, rule: str) -> None:
+    codecs = codecs_of(dict.fromkeys(MOMENTS, name))
+    assert len(parity(lambda: peers_on(RING, rule, MOMENTS, rounds=6, codec=codecs["theta"], codecs=codecs))) == 1
+
+
+@pytest.mark.parametrize("name", ["float32", "int8", "int4"])
+def test_the_payload_on_the_wire_is_what_was_predicted(name: str) -> None:
+    """To the byte; read off the wire by a proxy."""
+    pair, codecs = topology("path", 2), codecs_of(dict.fromkeys(MOMENTS, name))
+    peers = peers_on(pair, "dpsgd", MOMENTS, rounds=5, codec=codecs["theta"], codecs=codecs)
+    proxy = Proxy()
+
+    async def over_sockets() -> None:
+        async with Cluster(peers, via={pair.edges[0]: proxy}) as cluster:
+            await cluster.run()
+
+    run(over_sockets())
+    for direction, peer in zip(("out", "back"), pair.nodes, strict=True):
+        spoken = [m for m in proxy.said(direction) if isinstance(m, Snapshot | Update)]
+        sent = sum(len(channel.data) for message in spoken for channel in message.channels)
+        assert sent == bytes_to_send(peers[peer], Rule(name="dpsgd")) > 0
 
 
 def test_push_sum_comes_to_the_mean_over_sockets_too() -> None:

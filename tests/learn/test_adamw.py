@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
-from node.learn.adamw import AdamW, AdamWSettings, no_moments
+from node.learn.adamw import AdamW, AdamWSettings, no_moments, steepest
 from tests.reference import adamw as twin
 
 
@@ -85,3 +87,46 @@ def test_channels_handed_in_stay_as_they_are() -> None:
 
     assert moments["m"].tolist() == [1.0, 1.0]
     assert moments["s"].tolist() == [1.0, 1.0]
+
+
+# ---- moments that came by a codec
+def test_the_steepest_ratio_of_m_to_s_worked_by_hand() -> None:
+    # beta1 = 1/2, beta2 = 3/4: (1/2) / sqrt(1/4 * (1 - 1/3)) = (1/2) / sqrt(1/6)
+    assert steepest(0.5, 0.75) == pytest.approx(0.5 * 6**0.5)
+    assert steepest(0.9, 0.5) == math.inf  # 0.81 / 0.5 > 1: old gradients leave v sooner than m
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_gradients_lead_beyond_the_steepest_ratio_and_a_mean_over_nodes_does_not_either(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    nodes = []
+    for _ in range(3):
+        optimizer, theta = AdamW(AdamWSettings(0.1, beta1=0.8, beta2=0.99), no_moments(100)), torch.zeros(100)
+        for step in range(40):
+            optimizer.step(theta, torch.randn(100, generator=generator) * 3.0 ** (step / (1 + seed)))
+        nodes.append(optimizer.channels())
+    mean = {name: torch.stack([c[name] for c in nodes]).mean(0) for name in ("m", "s")}
+    for moments in (*nodes, mean):
+        assert float((moments["m"].abs() / moments["s"]).max()) <= steepest(0.8, 0.99) * (1 + 1e-5)
+
+
+def test_the_ratio_comes_near_its_bound_when_gradients_grow_by_the_worst_factor() -> None:
+    optimizer, theta = AdamW(AdamWSettings(0.1, beta1=0.8, beta2=0.99), no_moments(1)), torch.zeros(1)
+    for step in range(60):
+        optimizer.step(theta, torch.tensor([(0.99 / 0.8) ** step]))
+    found = optimizer.channels()
+    assert float(found["m"] / found["s"]) > 0.98 * steepest(0.8, 0.99)
+
+
+def test_a_denominator_that_was_lost_on_the_way_does_not_make_a_huge_step() -> None:
+    lost = {"m": torch.tensor([1.0, 1.0]), "s": torch.tensor([0.0, 4.0]), "scalars": torch.tensor([0.2, 0.1])}
+    moved = {}
+    for floored in (False, True):
+        theta = torch.zeros(2)
+        AdamW(AdamWSettings(0.1, beta1=0.8, beta2=0.99, delayed=True, floored=floored), lost).step(
+            theta, torch.zeros(2)
+        )
+        moved[floored] = theta.tolist()
+    assert moved[False][0] < -1e6
+    assert moved[True][0] == pytest.approx(-0.1 * (1.0 / 0.2) / (1.0 / steepest(0.8, 0.99) / 0.1), rel=1e-5)
+    assert moved[True][1] == moved[False][1]  # what is in order stays as it is

@@ -20,27 +20,25 @@ def scale_by_loop(group: list[float], levels: int) -> Fraction:
     return ceil(wanted / unit) * unit
 
 
-def codes_by_loop(group: list[float], levels: int, up: bool) -> list[int]:
-    """To the nearest of the quotient in float32, ties to even; or the least whole number of scales not below."""
+def codes_by_loop(group: list[float], levels: int) -> list[int]:
+    """To the nearest of the quotient in float32, ties to even."""
     scale = scale_by_loop(group, levels)
     if scale == 0:
         return [0] * len(group)
-    if up:
-        return [ceil(Fraction(x) / scale) for x in group]
     return [round(float(np.float32(x) / np.float32(float(scale)))) for x in group]
 
 
-def decoded_by_loop(x: list[float], levels: int, group: int, up: bool) -> list[float]:
+def decoded_by_loop(x: list[float], levels: int, group: int) -> list[float]:
     """What arrives."""
     found: list[float] = []
     for at in range(0, len(x), group):
         part = x[at : at + group]
         scale = scale_by_loop(part, levels)
-        found += [float(code * scale) for code in codes_by_loop(part, levels, up)]
+        found += [float(code * scale) for code in codes_by_loop(part, levels)]
     return found
 
 
-def bytes_by_loop(x: list[float], levels: int, group: int, up: bool) -> bytes:
+def bytes_by_loop(x: list[float], levels: int, group: int) -> bytes:
     """What travels: scales of two bytes, then codes of a byte (int8) or half a byte (int4)."""
     parts = [x[at : at + group] for at in range(0, len(x), group)]
     scales = b""
@@ -48,7 +46,7 @@ def bytes_by_loop(x: list[float], levels: int, group: int, up: bool) -> bytes:
         bits = int(np.float32(float(scale_by_loop(part, levels))).view(np.uint32))
         assert bits % 2**15 == 0
         scales += (bits >> 15).to_bytes(2, "little")
-    codes = [code for part in parts for code in codes_by_loop(part, levels, up)]
+    codes = [code for part in parts for code in codes_by_loop(part, levels)]
     if levels == 127:
         return scales + bytes(code % 256 for code in codes)
     halves = [code % 16 for code in codes] + [0] * (len(codes) % 2)
