@@ -369,7 +369,7 @@ class GossipConfig(Settings):
     )
     codec: Annotated[Codec, BeforeValidator(codec_of)] = Field(
         default=Codec(),
-        description="how changes are sent: float32 (4 bytes an entry), bf16 (2), int8 (1), int4 (1/2); or by channel, as "
+        description="how changes are sent: float32 (4 bytes an entry), bf16 (2), int8 (1), int4 (1/2); or by channel: "
         "{theta: int4, m: int8, s: int8}; neighbours may differ",
     )
     share: Patterns = Field(
