@@ -27,6 +27,7 @@ PARTS = (  # modules of _learning: the longest first, so that two processes end 
     "levers",
     "relay",
     "sharing",
+    "products",
     "baselines",
     "foundation",
     "full",

@@ -13,6 +13,7 @@ from node.app.warm import Warm
 from node.core.peer import GossipPeer, Phase
 from node.drivers.grpc import GrpcNode
 from node.errors import LocalFault
+from node.observe.records import newest_metrics
 from node.observe.status import Member, NodeStatus, TopologyStatus
 
 STATES = {Phase.IDLE: "starting", Phase.TRAINING: "training", Phase.EXCHANGING: "exchanging", Phase.DONE: "finished"}
@@ -62,7 +63,7 @@ class StatusBoard:
             ),
             loss=records[-1].loss if records else None,
             accuracy=next((r.accuracy for r in reversed(records) if r.accuracy is not None), None),
-            metrics=next((r.metrics for r in reversed(records) if r.metrics), {}),
+            metrics=newest_metrics(records),
             predicted_contraction=self._graph.predicted(peer.round),
             members=tuple(self._members()),
             counters={

@@ -114,4 +114,4 @@ class Mixing(NamedTuple):
     # it became by settling past exchanges (`pairwise`): for a rule that remembers what its edges added
     adopt: Adopt | None = None  # go on from a neighbour's vectors; None: as `init` does
     mass: Callable[[State], Mapping[str, Any] | None] = lambda state: None  # push-sum's books, for whoever audits them
-    measured: Callable[[State], Mapping[str, float]] = lambda state: {}  # of the round, for its record
+    measured: Callable[[State], Mapping[str, float]] = lambda state: {}  # of the round, for its record: "rule/what"

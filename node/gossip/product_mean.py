@@ -18,6 +18,7 @@ from node.gossip.factors import held, matrices
 from node.gossip.mixing import Context, Heard, Mixing
 from node.types import Pair, PeerId, Shared, Weights
 
+TRUNCATED = "products/truncated"  # |P - P_r| / |P| of a round's mix, among its metrics
 ZERO = 1e-6  # of the largest singular value: what lies below is float32 rounding of the factors, no direction
 FLOOR = 0.1  # of their root mean square: the least singular value of a gauge; a smaller one blows the other factor up
 
@@ -44,7 +45,7 @@ def product_mean(pairs: Sequence[Pair]) -> Mixing:
     """D-PSGD on products: B_i A_i <- the best rank-r_i approximation of sum_j w_ij B_j A_j; the rest entry by entry.
 
     The mean of products over peers moves by what truncation drops alone, which `Mixing.measured` reports as
-    "truncated" (a share of the norm). r_i is the number of directions that this peer holds, so that peers of unequal
+    TRUNCATED (a share of the norm). r_i is the number of directions that this peer holds, so that peers of unequal
     ranks take what fits of all that they hear.
 
     The gauge: factors next to the entrywise mix of the neighbourhood's (see `factored`), so that Adam's moments, which
@@ -74,7 +75,7 @@ def product_mean(pairs: Sequence[Pair]) -> Mixing:
         mixed["theta"], lost = _with_products(mixed["theta"], shared["theta"], terms_of(shared, heard, ctx.row), pairs)
         return mixed, Truncation(lost)
 
-    return Mixing(init, lambda round: 1, emit, combine, measured=lambda state: {"truncated": state.lost})
+    return Mixing(init, lambda round: 1, emit, combine, measured=lambda state: {TRUNCATED: state.lost})
 
 
 def terms_of(own: Shared, heard: Mapping[PeerId, Heard], row: Weights) -> Terms:

@@ -18,7 +18,7 @@ from node.errors import GossipError
 from node.monitor.view import amount, fixed, scientific
 from node.observe.across import Across, by_metric
 from node.observe.distance import consensus_distance, contraction, distances_to_mean, window_contraction
-from node.observe.records import RoundRecord, read_records
+from node.observe.records import RoundRecord, newest_metrics, read_records
 from node.observe.sketch import from_bytes
 from node.types import PeerId
 
@@ -56,12 +56,7 @@ class Run:
     @property
     def metrics(self) -> dict[str, Across]:
         """Of each node the newest that its records hold, across nodes."""
-        return by_metric(
-            {
-                peer: next((record.metrics for record in reversed(records) if record.metrics), {})
-                for peer, records in self.nodes.items()
-            }
-        )
+        return by_metric({peer: newest_metrics(records) for peer, records in self.nodes.items()})
 
     @property
     def measured(self) -> float | None:

@@ -13,7 +13,7 @@ import base64
 import binascii
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -54,6 +54,11 @@ class RoundRecord:
     after: bytes = b""  # and after mixing
     product: bytes = b""  # sketch of LoRA's products B A after mixing, see `node.observe.probes`; empty: none
     predicted_contraction: float | None = None  # what the graph and the rule promise for a whole round
+
+
+def newest_metrics(records: Iterable[RoundRecord]) -> dict[str, float]:
+    """The newest value of each metric; not all are measured in the same rounds. `records`: oldest first."""
+    return {name: value for record in records for name, value in record.metrics.items()}
 
 
 def to_line(record: RoundRecord) -> str:

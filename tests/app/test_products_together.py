@@ -15,6 +15,7 @@ from node.app.together import Outcome, Together
 from node.app.warm import prepare
 from node.config import check_config
 from node.gossip.factors import held
+from node.gossip.product_mean import TRUNCATED
 from node.graph.topology import Topology
 from tests.learn import tiny
 
@@ -83,9 +84,7 @@ def test_nodes_of_unequal_ranks_agree_in_what_they_hold(place, products):
 def test_what_truncation_lost_is_among_the_figures_of_a_round(place):
     seen = []
     together, _ = run(place, products="svd")
-    together = Together(
-        together.warm, on_mixed=lambda peer, mixed, sent, received: seen.append(mixed.stats["truncated"])
-    )
+    together = Together(together.warm, on_mixed=lambda peer, mixed, sent, received: seen.append(mixed.stats[TRUNCATED]))
     together.run()
     assert len(seen) == 3 * ROUNDS
     assert all(0.0 <= lost < 1.0 for lost in seen)

@@ -9,7 +9,7 @@ import torch
 from node.gossip.dpsgd import dpsgd
 from node.gossip.factors import matrices, padded
 from node.gossip.mixing import Heard
-from node.gossip.product_mean import product_mean, terms_of
+from node.gossip.product_mean import TRUNCATED, product_mean, terms_of
 from node.types import PeerId
 from tests.gossip.pairs import adapters, layout, products
 from tests.gossip.rounds import Rounds, path, ring
@@ -31,7 +31,7 @@ def test_two_peers_of_rank_one_worked_by_hand():
     for x in run.after(1):
         np.testing.assert_allclose(products(x, [pair])[0], [[1.0, 0.0], [0.0, 0.0]], atol=1e-12)
         np.testing.assert_allclose(x, [0.5, 0.0, 2.0, 0.0], atol=1e-12)  # the mean A is (1/2 1/2): on the direction
-    assert run.rule.measured(run.states["p00"])["truncated"] == pytest.approx(5**-0.5)
+    assert run.rule.measured(run.states["p00"])[TRUNCATED] == pytest.approx(5**-0.5)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -49,7 +49,7 @@ def test_it_is_the_best_approximation_of_the_formed_product(seed):
             norm = np.linalg.norm(sum(c * b @ a for c, (a, b) in zip(w[i], factors, strict=True)))
             lost, whole = lost + (share * norm) ** 2, whole + norm**2
         state = run.states[PeerId(f"p{i:02d}")]
-        assert run.rule.measured(state)["truncated"] == pytest.approx((lost / whole) ** 0.5)
+        assert run.rule.measured(state)[TRUNCATED] == pytest.approx((lost / whole) ** 0.5)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -135,4 +135,4 @@ def test_a_round_without_neighbours_changes_nothing():
     start = adapters(2, d, [pair], 0)
     run = Rounds(product_mean([pair]), start, ring(2))
     assert np.array_equal(run.after(1, arrives=lambda a, b, round, hop: False), start)
-    assert run.rule.measured(run.states["p00"]) == {"truncated": 0.0}
+    assert run.rule.measured(run.states["p00"]) == {TRUNCATED: 0.0}
