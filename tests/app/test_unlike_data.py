@@ -20,7 +20,7 @@ from node.config import check_config
 from node.types import PeerId, Shared
 from tests.learn import tiny
 
-ROUNDS, NODES = 8, 4
+ROUNDS, NODES = 5, 4
 
 
 @pytest.fixture(scope="module")
