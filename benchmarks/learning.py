@@ -31,6 +31,7 @@ PARTS = (  # modules of _learning: the longest first, so that two processes end 
     "baselines",
     "foundation",
     "full",
+    "remedies",
 )
 AT_ONCE = 2  # processes
 KEPT = ROOT / "benchmarks" / "out" / "learning"
