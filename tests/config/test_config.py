@@ -117,6 +117,15 @@ def test_settings_are_frozen():
         ("partition: {by: key}", "column is missing; by: key wants one, such as column: speaker"),
         ("partition: {by: quantity, alpha: 1, power: 1}", "alpha and power are one too many; by: quantity wants one"),
         ("partition: {by: class, shards: 2}", "shards: 2 has no use with by: class; remove it, or write by: shards"),
+        ("lora: {method: lorra}", "lora.method: 'lorra'; wanted 'lora', 'rslora', 'ia3', 'prompt', 'bias' or 'head'"),
+        ("lora: {method: ia3, dropout: 0.1}", "node.yaml: lora: dropout: 0.1 has no use with method: ia3; remove it"),
+        ("lora: {method: prompt, layers: [5]}", "layers: (5,) has no use with method: prompt"),
+        (
+            "lora: {method: head, target_modules: all-linear}",
+            "target_modules: 'all-linear' has no use with method: head",
+        ),
+        ("train: {early_stopping_patience: 3}", "counts evaluations, of which eval_every: 0 makes none; wanted"),
+        ("train: {max_grad_norm: 0}", "node.yaml: train.max_grad_norm: 0; wanted a number greater than 0"),
         ("train: {proximal: 0.1}", "train: proximal: 0.1 has no use with local_steps: 1"),
         ("task: causal_lm\ntrain: {missing_classes: mask}", "missing_classes: mask goes by a text's class"),
         ("task: causal_lm\npartition: {by: key, column: who}", "wanted a file a node (gossip data split)"),
@@ -128,7 +137,7 @@ def test_settings_are_frozen():
         (f"{'x' * 1000}: 3", "unknown key"),
         (f"labels: {'[' * 10}{']' * 10}", "wanted a name"),
     ],
-    ids=range(47),
+    ids=range(53),
 )
 def test_each_mistake_is_told_in_one_line(text: str, told: str):
     with pytest.raises(ConfigError) as caught:

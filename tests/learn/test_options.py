@@ -231,6 +231,25 @@ def test_a_restored_trainer_stays_stopped(settings: LearnSettings) -> None:
     assert torch.equal(after.trainer.best, after.trainer.whole(end))  # type: ignore[arg-type]
 
 
+def test_a_node_that_only_learns_by_heart_stops_and_its_best_is_the_best_it_was(settings: LearnSettings) -> None:
+    settings = replace(settings, data=replace(settings.data, private_share=0.4))
+    node = _node(settings, learning_rate=0.1, patience=2, eval_every=1)
+    shared, told = node.shared, []
+    for round in range(40):
+        shared, stats = node.trainer.train(round, shared)
+        told.append((stats[PRIVATE_LOSS], stats["examples"]))
+
+    trained = [examples > 0 for _, examples in told]
+    stop = trained.index(False)
+    losses = [loss for loss, _ in told]
+
+    assert 2 <= stop < 40
+    assert trained == [True] * stop + [False] * (40 - stop)
+    assert min(losses) not in losses[stop - 1 :]
+    assert node.trainer.best is not None
+    assert node.trainer.metrics(node.trainer.best, 256)[PRIVATE_LOSS] == min(losses)
+
+
 def test_neighbours_of_a_node_that_stopped_go_on(settings: LearnSettings) -> None:
     stopped, other = _watched(settings, [1.0, 2.0, 2.0, 2.0]), _node(settings)
     x, y = stopped.shared, other.shared
