@@ -5,6 +5,7 @@ Decides nothing about training. A `Reader` ties an adapter to some texts; severa
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 
 import torch
@@ -70,7 +71,8 @@ class Reader:
         """The greedy continuation of these tokens, of `most` tokens at most."""
         adapter, tokenizer = self.adapter, self.adapter.base.tokenizer
         ids = torch.tensor([list(prompt)], device=adapter.theta.device)
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Position ids are not supported")  # peft's prompts; it counts on anyway
             out = adapter.model.generate(
                 input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=most, do_sample=False,
                 pad_token_id=tokenizer.pad_token_id,

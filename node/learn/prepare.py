@@ -260,7 +260,10 @@ def _dialogue(settings: LearnSettings, adapter: Adapter, corpus: Corpus) -> tupl
     some = [example for example in corpus.train if example.turns][:2]
     if not some or asked == "off":
         return alone, "off: as set" if some else "off: no conversations"
-    if keeps_apart(adapter.model, encode(adapter.base.tokenizer, some, settings.train.sequence_len, alone)):
+    prompted = settings.lora.method == "prompt"  # it stands before a row, not before each text in it
+    if not prompted and keeps_apart(
+        adapter.model, encode(adapter.base.tokenizer, some, settings.train.sequence_len, alone)
+    ):
         return Dialogue(settings.template, packed=True), "on: the model keeps texts that share a row apart"
     reason = "in this model a text would see the one before it in its row"
     if asked == "on":

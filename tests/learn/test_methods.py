@@ -17,7 +17,9 @@ from node.learn.adapter import attach
 from node.learn.base import Base, open_base
 from node.learn.libraries import peft, transformers
 from node.learn.methods import ALL_LINEAR, LoraSettings, Method
+from node.learn.passes import Reader
 from node.learn.prepare import Learner, LearnSettings, open_learner, open_model, prepare
+from node.learn.texts import Texts
 from node.types import PeerId, Shared
 from tests.cluster import topology
 from tests.learn import tiny
@@ -261,6 +263,35 @@ def test_a_ring_learns_and_agrees_by_every_method(kind: str, method: Method, req
 def _loss(learner: Learner, shared: Shared) -> float:
     learner.adapter.theta.copy_(shared["theta"])
     return learner.train.measure()["loss"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_prompt_goes_on_in_words_as_its_logits_say(causal: LearnSettings) -> None:
+    settings = replace(causal, lora=_settings("prompt"))
+    learner = open_learner(settings, open_model(settings))
+    learner.adapter.theta.normal_(generator=torch.Generator().manual_seed(1))
+    said, words = [2, 6, 7], learner.adapter.base.tokenizer
+
+    with torch.no_grad():
+        for _ in range(5):
+            logits = learner.adapter.model(
+                input_ids=torch.tensor([said]), attention_mask=torch.ones(1, len(said))
+            ).logits
+            said.append(int(logits[0, -1].argmax()))
+
+    assert learner.train.said([2, 6, 7], 5) == words.decode(said[3:], skip_special_tokens=True)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_tags_of_words_are_trained_by_every_method(bert: Path, method: Method) -> None:
+    adapter = attach(open_base(str(bert), "token_classification", ("O", "B-x", "I-x")), _settings(method), 0)
+    reader = Reader(adapter, Texts(((2, 6, 7, 3), (2, 9, 8, 10, 3)), (), 0, ((0, 1, 2, 0), (0, 0, 1, 2, 0))), None)
+
+    logits, targets = reader.logits([0, 1])
+
+    assert logits.shape == (2, 5, 3)
+    assert targets.shape == (2, 5)
+    assert adapter.answers() == ("classifier.bias", "classifier.weight")
 
 
 def test_a_model_without_biases_is_told_to_take_another_method(llm: Base) -> None:
