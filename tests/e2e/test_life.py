@@ -231,6 +231,7 @@ def test_the_report_says_what_each_node_came_to(life: Life) -> None:
         assert node["result"]["rounds"] == life.rounds
         assert 0.0 <= node["result"]["accuracy"] <= 1.0
         assert node["result"]["bytes_sent"] > 0
+        assert node["result"]["memory"]["peak_rss"] > 1_000_000  # bytes
 
 
 def test_the_nodes_end_closer_than_they_began(life: Life) -> None:
