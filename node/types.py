@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 PeerId = NewType("PeerId", str)
 Vector: TypeAlias = "Tensor"  # (d,) float32: all shared parameters, flattened in schema order; never changed in place
-Shared: TypeAlias = "Mapping[str, Tensor]"  # channel -> vector: "theta" (d,); moments: "m", "s" (d,), "scalars" (2,)
+Shared: TypeAlias = "Mapping[str, Tensor]"  # channel -> vector: "theta", moments "m", "s" (d,), "scalars" (2 a block,)
 Weights: TypeAlias = Mapping[PeerId, float]  # one row of W: own id and neighbours, sums to 1
 Digests: TypeAlias = Mapping[str, str]  # what two ends must agree on -> hex digest ("schema", "base_model", ...)
 

@@ -341,7 +341,8 @@ def _peers(nodes: Mapping[PeerId, Prepared], rounds: int) -> dict[PeerId, Gossip
 
 
 def _nodes(settings: LearnSettings) -> dict[PeerId, Prepared]:
-    return {p: _node(settings, p, i, 4) for i, p in enumerate(RING.nodes)}
+    base = open_model(settings)
+    return {p: prepare(settings, base, peer=p, index=i, nodes=4) for i, p in enumerate(RING.nodes)}
 
 
 @pytest.mark.parametrize(("share", "seen"), [(("lora_A",), False), (("all",), True)])
@@ -383,10 +384,10 @@ def test_over_sockets_a_part_is_mixed_to_the_same_bits(part: LearnSettings, alte
 
     async def over_sockets(nodes: Mapping[PeerId, Prepared]) -> str:
         steps = {p: Steps(p, lambda p, r, x: nodes[p].trainer.train(r, x)) for p in nodes}
-        async with Cluster(_peers(nodes, 5), steps) as cluster:
+        async with Cluster(_peers(nodes, 4), steps) as cluster:
             return wholes(nodes, await cluster.run())
 
     virtual = _nodes(settings)
-    simulated = wholes(virtual, Simulation(_peers(virtual, 5), step).run())
+    simulated = wholes(virtual, Simulation(_peers(virtual, 4), step).run())
 
     assert run_async(over_sockets(_nodes(settings))) == simulated
