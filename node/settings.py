@@ -105,6 +105,18 @@ class DatasetConfig(Settings):
     format: Literal["jsonl", "csv", "parquet", "conll", "folder", "text", "datasets"] | None = Field(
         default=None, description="null: told from the path"
     )
+    streaming: bool = Field(
+        default=False, description="of a datasets name: read by blocks as far as take, never downloaded as a whole"
+    )
+    take: Annotated[int, Field(ge=1, le=10**9)] | None = Field(
+        default=None, description="no more than the first so many records; null: all"
+    )
+
+    @model_validator(mode="after")
+    def _a_stream_has_an_end(self) -> DatasetConfig:
+        if self.streaming and self.take is None:
+            raise ValueError("streaming: true wants take: how many records are kept in memory, such as take: 10000")
+        return self
 
 
 class PartitionConfig(Settings):

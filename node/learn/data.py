@@ -14,11 +14,12 @@ import importlib.util
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from node.errors import ConfigError
-from node.learn import columns, docstrings
+from node.learn import columns, docstrings, hub
 from node.learn.columns import Columns, Kind, Record, Row
 from node.learn.examples import NO_LABEL, Corpus, Example, Task, in_hash_order, share_of
 
@@ -48,6 +49,8 @@ class DatasetSettings:
         None  # of a causal language model's records, see `node.learn.columns`; None: told from the first
     )
     format: str | None = None  # one of FORMATS; None: told by the ending
+    streaming: bool = False  # of a `datasets` name: read it by blocks, and no more of it than `take`
+    take: int | None = None  # records, the first ones; None: all
 
     @property
     def columns(self) -> Columns:
@@ -107,6 +110,7 @@ def load(
         and not settings.tests
         and settings.labels in (None, tuple(docstrings.AREAS))
         and column is None
+        and embedded[0].take is None
     ):
         return _embedded_corpus(task)
     rows, tests = rows_of(settings.datasets, peer, task), rows_of(settings.tests, peer, task)
@@ -216,7 +220,7 @@ def rows_of(datasets: Sequence[DatasetSettings], peer: str, task: Task = "classi
     found: list[Row] = []
     for dataset in datasets:
         dataset = replace(dataset, path=dataset.path.replace("{id}", peer))
-        records = _reader(dataset)(dataset)
+        records = islice(_reader(dataset)(dataset), dataset.take)
         rows = [row for row in columns.rows(records, dataset.columns, task) if row.text.strip()]
         if not rows:
             column = dataset.tokens_column if task == "token_classification" else dataset.text_column
@@ -237,6 +241,11 @@ def _reader(dataset: DatasetSettings) -> Callable[[DatasetSettings], Iterable[Re
     if kind not in readers:
         raise ConfigError(
             f"datasets: format {kind!r} of {dataset.path} is not known; wanted one of {', '.join(FORMATS)}"
+        )
+    if dataset.streaming and kind != "datasets":
+        raise ConfigError(
+            f"datasets: streaming: true, but {dataset.path} is read as {kind}; wanted a datasets name, "
+            f"streaming: false (take alone cuts a file, too), or format: datasets"
         )
     looks_local = path.is_absolute() or dataset.path.startswith((".", "~"))
     if (kind != "datasets" or looks_local) and not path.exists():
@@ -336,33 +345,4 @@ def _text(dataset: DatasetSettings) -> Iterator[Record]:
 
 
 def _hub(dataset: DatasetSettings) -> Iterator[Record]:
-    if importlib.util.find_spec("datasets") is None:
-        raise ConfigError(
-            f"datasets: {dataset.path!r} is no file or folder here, and as a datasets name it needs "
-            f"the package datasets; give an existing path, or run: pip install datasets"
-        )
-    datasets: Any = importlib.import_module("datasets")
-    split = dataset.split or "train"
-    try:
-        table: Any = datasets.load_dataset(dataset.path, split=split)
-    except Exception as error:  # its errors share no root: network, cache, format, permission
-        reason = str(error).strip().split("\n")[0][:160]
-        raise ConfigError(f"datasets: {dataset.path!r} split {split!r} cannot be loaded ({reason})") from error
-    names = {column: list(_names_in(feature)) for column, feature in table.features.items()}
-    for number, record in enumerate(table):
-        yield Record(
-            {column: _spelt(value, names[column]) for column, value in record.items()},
-            f"{dataset.path}[{split}]:{number}",
-        )
-
-
-def _names_in(feature: Any) -> Sequence[str]:
-    """The class names of a column (or of the items of a list) that holds numbers for them; () of all others."""
-    return getattr(feature, "names", None) or getattr(getattr(feature, "feature", None), "names", None) or ()
-
-
-def _spelt(value: Any, names: Sequence[str]) -> Any:
-    """A number as the name of its class; what has no names stays."""
-    if isinstance(value, list) and names:
-        return [_spelt(item, names) for item in value]
-    return names[value] if names and isinstance(value, int) and 0 <= value < len(names) else value
+    return hub.records(dataset.path, dataset.split or "train", dataset.streaming)
