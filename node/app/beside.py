@@ -12,6 +12,7 @@ import atexit
 import logging
 import threading
 import weakref
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -37,12 +38,14 @@ class Beside:
         warm: settings and topology.
         part: what is its own; its trainer is `handed`.
         handed: where the training loop meets it.
+        facts: of the training, for result.json.
     """
 
-    def __init__(self, warm: Warm, part: Part, handed: HandedIn) -> None:
-        self.handed = handed
+    def __init__(self, warm: Warm, part: Part, handed: HandedIn, facts: Mapping[str, Any]) -> None:
+        self.handed, self.config = handed, warm.config
         self.failure: BaseException | None = None  # what it ended by, if not well
         self._warm, self._part = warm, replace(part, ready=self._ready, on_finish=self._on_finish)
+        self._facts = dict(facts)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._driver: GrpcNode | None = None
         self._leaving = threading.Event()
@@ -107,7 +110,7 @@ class Beside:
             "bytes_sent": driver.bytes_sent,
             "bytes_received": driver.bytes_received,
             "faults": dict(protocol.faults),
-            "seed": self._warm.config.seed,
+            **self._facts,
         }
 
 

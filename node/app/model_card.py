@@ -116,7 +116,7 @@ def model_card(facts: CardFacts, folder: str = "adapter") -> str:
             * bool(facts.parameters.get("private"))
         )
     )
-    what = "Merged model" if facts.merged else KINDS[facts.method]
+    what = "Merged model" if facts.merged else KINDS.get(facts.method, "Adapter")
     table = "\n".join(f"| {key} | {value} |" for key, value in _rows(facts).items())
     metadata = to_yaml(metadata_of(facts))
     return CARD.format(

@@ -16,7 +16,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -24,16 +24,18 @@ from torch import Tensor
 from node.app.beside import Beside
 from node.app.code import Code
 from node.app.handed_in import Asked, HandedIn, Over
+from node.app.model_card import CardFacts, model_card
 from node.app.processes import running
 from node.app.products import rule_of
 from node.app.run_folder import NodeFolder, RunFolder, write_files
-from node.app.settings import agreed_digests, peer_config
+from node.app.settings import agreed_digests, mixing_said, peer_config
 from node.app.taking_part import Part, require_same_run
 from node.app.warm import Warm
 from node.config import NodeConfig
 from node.core.peer import GossipPeer
 from node.drivers.checkpoint import Checkpoint, CheckpointStore
 from node.errors import ConfigError
+from node.graph.choice import written
 from node.graph.topology import Topology
 from node.learn.torch_adam import TorchAdam
 from node.learn.trainables import Trainables
@@ -74,8 +76,10 @@ class Meeting:
     losses: _Losses
     start: Vector  # (d,) x_0
     keeps: bool  # the model is in the middle of a round: what it holds is newer than what the network hands out
+    examples: int | None  # the script's own; None: it does not say
     over: Over | None = None
-    accuracy: float | None = None  # measured since the last round
+    accuracy: float | None = None  # measured last
+    _told: float | None = None  # what of it a record has
 
     def begin(self) -> Asked | Over:
         """Start the node; when this returns the first round may be trained."""
@@ -84,8 +88,8 @@ class Meeting:
 
     def exchange(self, step: int) -> Asked | Over:
         """Hand in what the model holds after `step` steps; when this returns it holds what was mixed."""
-        stats = {"loss": self.losses.mean(), **({} if self.accuracy is None else {"accuracy": self.accuracy})}
-        self.accuracy = None
+        news = {} if self.accuracy in (None, self._told) else {"accuracy": self.accuracy}
+        stats, self._told = {"loss": self.losses.mean(), **news}, self.accuracy
         self.beside.handed.give(self.shared(), stats, {"step": step, "initial": self.start})
         return self._take(write=True)
 
@@ -110,7 +114,7 @@ class Meeting:
             if self.adam is not None:
                 self.adam.write(answer.shared)
         if isinstance(answer, Over) and answer.shared is not None:
-            self._save(answer.shared["theta"])
+            self._save(answer.shared["theta"], answer.rounds)
         return answer
 
     def _warn_of_silence(self) -> None:
@@ -122,12 +126,34 @@ class Meeting:
                 "%s: heard no neighbour in any round: see the lines above, and the others' logs", self.place.peer
             )
 
-    def _save(self, theta: Vector) -> None:
+    def _save(self, theta: Vector, rounds: int) -> None:
         """The adapter as consensus has it, in peft's layout; a model without one is its script's to save."""
-        if self.trainables.peft_config is not None:
-            with self.trainables.holding(theta):
-                model: Any = self.trainables.model
-                model.save_pretrained(str(self.place.folder.adapter))
+        if self.trainables.peft_config is None:
+            return
+        folder, model = self.place.folder.adapter, cast(Any, self.trainables.model)
+        with self.trainables.holding(theta):
+            model.save_pretrained(str(folder))
+        (folder / "README.md").write_text(model_card(self._facts(rounds)), encoding="utf-8")
+
+    def _facts(self, rounds: int) -> CardFacts:
+        config, graph = self.beside.config, self.place.graph
+        peft = self.trainables.peft_config
+        return CardFacts(
+            base=peft.base_model_name_or_path or config.base_model,
+            node=self.place.peer,
+            task=self.trainables.task,
+            method=method_of(peft),
+            labels=self.trainables.labels,
+            rounds=rounds,
+            nodes=len(graph.nodes),
+            neighbours=graph.neighbours(self.place.peer),
+            schedule="" if graph.schedule is None else written(graph.schedule),
+            mixing=mixing_said(config),
+            parameters={"shared": self.trainables.schema.d},
+            examples=self.examples,
+            classes=0,
+            metrics={} if self.accuracy is None else {"accuracy": self.accuracy},
+        )
 
 
 @dataclass
@@ -191,8 +217,17 @@ def meet(place: Place, args: Any, state: Any, said: Mapping[str, Any]) -> Meetin
     )  # fmt: skip
     losses = _Losses()
     losses.handle = said["model"].register_forward_hook(losses)
-    beside = Beside(Warm(config, place.graph, None, None, None, place.code), part, handed)
-    return Meeting(place, beside, trainables, adam, losses, start, keeps=state.global_step % place.every != 0)
+    examples = _length(said.get("train_dataloader"))
+    facts = {"seed": config.seed, "examples": examples, "parameters": {"shared": trainables.schema.d}}
+    beside = Beside(Warm(config, place.graph, None, None, None, place.code), part, handed, facts)
+    keeps = state.global_step % place.every != 0
+    return Meeting(place, beside, trainables, adam, losses, start, keeps, examples)
+
+
+def _length(loader: Any) -> int | None:
+    """Examples that a training reads; None of a stream."""
+    dataset = getattr(loader, "dataset", None)
+    return len(dataset) if hasattr(dataset, "__len__") else None
 
 
 def _require_one_process(args: Any) -> None:
@@ -271,20 +306,31 @@ def _settings(place: Place, trainables: Trainables, args: Any, state: Any) -> No
 
 def _model_words(config: NodeConfig, trainables: Trainables) -> dict[str, Any]:
     peft, labels = trainables.peft_config, trainables.labels
-    told: dict[str, Any] = {"task": "classification", "labels": labels} if len(labels) > 1 else {"task": "causal_lm"}
+    told: dict[str, Any] = {"task": trainables.task, "labels": labels if len(labels) > 1 else None}
     if name := getattr(getattr(trainables.model, "config", None), "_name_or_path", ""):
         told["base_model"] = name
-    if getattr(peft, "r", 0) and getattr(peft, "lora_alpha", 0):
+    if peft is not None and method_of(peft) in ("lora", "rslora"):
         told["lora"] = config.lora.model_copy(
             update={
+                "method": method_of(peft),
                 "r": peft.r,
                 "alpha": float(peft.lora_alpha),
                 "dropout": float(peft.lora_dropout),
-                "target_modules": tuple(sorted(peft.target_modules)) if peft.target_modules else None,
+                "target_modules": _names(peft.target_modules),
                 "layers": _numbers(peft.layers_to_transform),
             }
         )
     return told
+
+
+def method_of(peft: Any) -> str:
+    """peft's kind of adapter in the words of a node file."""
+    kind = str(getattr(peft.peft_type, "value", peft.peft_type)).lower()
+    return "rslora" if kind == "lora" and peft.use_rslora else "prompt" if kind == "prompt_tuning" else kind
+
+
+def _names(said: Any) -> Any:
+    return said if said is None or isinstance(said, str) else tuple(sorted(said))
 
 
 def _numbers(said: Any) -> tuple[int, ...] | None:

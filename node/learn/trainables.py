@@ -18,14 +18,17 @@ from torch import Tensor, nn
 
 from node.errors import ConfigError
 from node.learn.base import vocabulary_digest, weights_digest
-from node.learn.examples import digest_of
+from node.learn.examples import Task, digest_of
 from node.learn.methods import lora_start, own_name
 from node.learn.schema import Schema
 from node.learn.sharing import ALL, selected
 from node.types import Digests, Vector
 
 FROZEN_COPY = ".original_module."  # what peft keeps of a module that is trained whole
-HEADS = ("ForSequenceClassification", "ForTokenClassification")
+HEADS: Mapping[str, Task] = {
+    "ForSequenceClassification": "classification",
+    "ForTokenClassification": "token_classification",
+}
 
 
 class Trainables:
@@ -121,12 +124,17 @@ class Trainables:
         return {**said, **({"tokenizer": vocabulary_digest(tokenizer)} if hasattr(tokenizer, "get_vocab") else {})}
 
     @property
+    def task(self) -> Task:
+        """What the model is made for, by its class; a causal language model if nothing else."""
+        base = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+        found = (task for ending, task in HEADS.items() if type(base).__name__.endswith(ending))
+        return next(found, "causal_lm")
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """Of a classifier, in order; () of anything else."""
-        config = getattr(self.model, "config", None)
-        base = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
-        numbered = getattr(config, "id2label", None)
-        if not numbered or not type(base).__name__.endswith(HEADS):
+        numbered = getattr(getattr(self.model, "config", None), "id2label", None)
+        if not numbered or self.task == "causal_lm":
             return ()
         return tuple(str(numbered[number]) for number in sorted(numbered))
 

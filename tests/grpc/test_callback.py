@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import pytest
 import torch
 import transformers
@@ -19,8 +20,10 @@ from torch import Tensor
 
 import node.learn.libraries  # noqa: F401  # first: silences transformers before anything imports it
 from node import GossipCallback
+from node.app.export import export
 from node.app.processes import state_of
 from node.app.run_folder import RunFolder
+from node.config import load_node_config
 from node.errors import ConfigError
 from node.graph.topology import Topology
 from node.learn.trainables import Trainables
@@ -123,9 +126,27 @@ def test_a_run_by_scripts_leaves_what_any_run_leaves(bert: Path, tmp_path: Path)
         assert folder.journal.exists()
         saved = load_file(folder.adapter / "adapter_model.safetensors")
         assert sum(x.numel() for x in saved.values()) == len(script.theta)
-    said = run.config.read_text()
-    assert f"base_model: {bert}" in said
-    assert "local_steps: 2" in said
+    card = huggingface_hub.ModelCard.load(run.node("n0").adapter / "README.md")
+    assert card.data.pipeline_tag == "text-classification"
+    assert "Trained on 24 private examples" in card.text
+
+
+def test_a_script_s_model_is_exported_like_any_node_s(bert: Path, tmp_path: Path) -> None:
+    """From its checkpoint, by the node file that the callback writes."""
+    graph = path_of(2)
+    scripts = [Script(bert, graph, peer, tmp_path) for peer in graph.nodes]
+    train(scripts)
+    run = RunFolder(tmp_path / "run")
+    run.node("n1").result.unlink()
+
+    done = export(run, load_node_config(run.config), graph.nodes[1], tmp_path / "out", merge=True)
+
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(done.folder).eval()
+    batch = {name: x for name, x in batches_of(scripts[1], 1)[0].items() if name != "labels"}
+    with torch.no_grad():
+        wanted, seen = scripts[1].model.eval()(**batch).logits, model(**batch).logits
+    torch.testing.assert_close(seen, wanted, rtol=0, atol=1e-5)
+    assert (done.source, done.round) == ("checkpoint", 3)
 
 
 class Look(transformers.TrainerCallback):
