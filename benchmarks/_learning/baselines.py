@@ -15,7 +15,7 @@ from typing import Any
 from _figures import Figure
 
 from _learning.network import Setting, dirichlet, run
-from _learning.tables import gain, nodes, seeds
+from _learning.tables import gain, networks, seeds
 
 BASE = Setting(graph="exponential", partition=dirichlet(0.1), rounds=20)
 PROMPT: Mapping[str, Any] = {"more": {"train.delayed_gradient": False}}
@@ -38,7 +38,7 @@ def rows(quick: bool) -> list[Figure]:
     names = list(METHODS)[:: 4 if quick else 1]
     head = f"static exponential, {base.nodes} nodes, {base.rounds} rounds"
     results = {name: [run(replace(base, seed=s, **METHODS[name])) for s in chosen] for name in names}
-    figures = [figure for name, found in results.items() for figure in nodes(f"{head}: {name}", found)]
+    figures = [figure for name, found in results.items() for figure in networks(f"{head}: {name}", found)]
     best = names[-1]
     return figures + [
         gain(f"{head}: {best} minus {n}", *([r.accuracy for r in results[x]] for x in (best, n))) for n in names[:-1]

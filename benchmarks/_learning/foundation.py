@@ -17,7 +17,7 @@ import torch
 from _figures import Figure
 
 from _learning.network import BY_CLASS, IID, Result, Setting, run
-from _learning.tables import nodes, seeds, several
+from _learning.tables import networks, seeds, several
 from node.learn.base import embedded_folder
 from node.learn.libraries import transformers
 
@@ -32,7 +32,7 @@ def rows(quick: bool) -> list[Figure]:
         for name, model in (("pretrained", "minilm"), ("random", random_weights())):
             settings = [replace(base, partition=partition, base=model, seed=s) for s in seeds(quick)]
             results = [run(s, watch=2, asked=1) for s in settings]
-            figures += nodes(f"ring of {base.nodes}, {skew}: {name} weights", results)
+            figures += networks(f"ring of {base.nodes}, {skew}: {name} weights", results)
             figures += [_rounds(f"ring of {base.nodes}, {skew}: {name} weights", results, at, base) for at in LEVELS]
     return figures
 

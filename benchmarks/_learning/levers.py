@@ -13,7 +13,7 @@ from typing import Any
 from _figures import Figure
 
 from _learning.network import Setting, dirichlet, isolated, pooled, run
-from _learning.tables import gain, nodes, seeds, several
+from _learning.tables import gain, networks, seeds, several
 
 STEPS = 80  # a node
 BASE = Setting(graph=None, schedule="one_peer_exponential", partition=dirichlet(0.1), rounds=STEPS // 4)
@@ -54,13 +54,13 @@ def rows(quick: bool) -> list[Figure]:
         by_channel = {"theta": "float32", "m": codec, "s": "int8"}
         coded = [replace(s, more={"gossip.codec": by_channel}) for s in settings]
         name = f"one-peer exponential, 16 nodes, K = 4: moments, m in {codec}, s in int8"
-        figures += nodes(name, [run(s) for s in coded])
+        figures += networks(name, [run(s) for s in coded])
     return figures
 
 
 def _levers(head: str, settings: list[Setting], names: tuple[str, ...]) -> list[Figure]:
     results = {name: [run(replace(s, **LEVERS[name])) for s in settings] for name in names}
-    figures = [figure for name, found in results.items() for figure in nodes(f"{head}: {name}", found)]
+    figures = [figure for name, found in results.items() for figure in networks(f"{head}: {name}", found)]
     plain = [r.accuracy for r in results["neither"]]
     return [
         *figures,

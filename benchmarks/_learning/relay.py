@@ -13,7 +13,7 @@ from typing import Any
 from _figures import Figure, at_least
 
 from _learning.network import BY_CLASS, Setting, dirichlet, isolated, pooled, run
-from _learning.tables import gain, nodes, seeds, several
+from _learning.tables import gain, networks, seeds, several
 
 SKEWS: Mapping[str, Mapping[str, Any]] = {"one class a node": BY_CLASS, "Dirichlet .1": dirichlet(0.1)}
 RULES = {
@@ -52,7 +52,7 @@ def _skew(skew: str, partition: Mapping[str, Any], quick: bool) -> list[Figure]:
         several(f"{head}: adapters averaged once", [a.one_shot for a in alone]),
         several(f"{head}: one learner with all the data, same steps", whole),
         several(f"{head}: one learner with all the data, 16 x the batch", large),
-        *(f for name, found in results.items() for f in nodes(f"{head}: {name}", found)),
+        *(f for name, found in results.items() for f in networks(f"{head}: {name}", found)),
         at_least(
             f"{head}: of D-PSGD's gap to one learner with all the data, closed by the default", closed, "share", 0.95
         ),

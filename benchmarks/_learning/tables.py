@@ -27,18 +27,23 @@ def several(name: str, values: Sequence[float], unit: str = SHARE) -> Figure:
     return Figure(name, fmean(values), f"{unit}{_deviation(values)}")
 
 
-def nodes(name: str, results: Sequence[Result]) -> list[Figure]:
-    """One result a seed: mean over nodes, each node's own model; the worst node of any seed; spread; bytes a node.
+def nodes(name: str, accuracies: Sequence[Sequence[float]]) -> list[Figure]:
+    """Of each seed each node's own accuracy: mean of nodes, worst node of any seed, spread between the nodes.
 
-    `make results` puts the four into one line of a table.
+    `make results` puts these, and what is sent, into one line of a table.
     """
-    spread = fmean(max(r.accuracies) - min(r.accuracies) for r in results)
+    spread = fmean(max(seed) - min(seed) for seed in accuracies)
     return [
-        several(name, [r.accuracy for r in results]),
-        Figure(f"{name}{WORST}", min(r.worst for r in results), SHARE),
+        several(name, [fmean(seed) for seed in accuracies]),
+        Figure(f"{name}{WORST}", min(map(min, accuracies)), SHARE),
         Figure(f"{name}{SPREAD}", 100 * spread, "points"),
-        Figure(f"{name}{SENT}", fmean(r.bytes for r in results) / 1e6, "MB"),
     ]
+
+
+def networks(name: str, results: Sequence[Result]) -> list[Figure]:
+    """`nodes` of one result a seed, and the bytes that a node has sent."""
+    sent = fmean(r.bytes for r in results) / 1e6
+    return [*nodes(name, [r.accuracies for r in results]), Figure(f"{name}{SENT}", sent, "MB")]
 
 
 def gain(
