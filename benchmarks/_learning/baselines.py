@@ -34,7 +34,7 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
 
 def rows(quick: bool) -> list[Figure]:
     chosen = seeds(quick)
-    base = replace(BASE, nodes=8, rounds=5) if quick else BASE
+    base = replace(BASE, nodes=8, rounds=5, data="few16") if quick else BASE
     names = list(METHODS)[:: 4 if quick else 1]
     head = f"static exponential, {base.nodes} nodes, {base.rounds} rounds"
     results = {name: [run(replace(base, seed=s, **METHODS[name])) for s in chosen] for name in names}

@@ -26,7 +26,7 @@ LEVELS = (0.5, 0.8)  # accuracy
 
 def rows(quick: bool) -> list[Figure]:
     skews = {"one class a node": BY_CLASS} if quick else {"IID": IID, "one class a node": BY_CLASS}
-    base = Setting(nodes=8, rounds=4) if quick else Setting(rounds=20)
+    base = Setting(nodes=8, rounds=4, data="few16") if quick else Setting(rounds=20)
     figures: list[Figure] = []
     for skew, partition in skews.items():
         for name, model in (("pretrained", "minilm"), ("random", random_weights())):

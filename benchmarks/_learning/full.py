@@ -25,14 +25,17 @@ from node.graph.topology import Topology
 from node.yaml_files import to_yaml, write_text
 
 NODES = 8
+RULES = ("dpsgd", "auto")
 NOISE = 1.0  # points; what two seeds differ by on this set
 
 
 def rows(quick: bool) -> list[Figure]:
-    setting = Setting(nodes=4 if quick else NODES, rounds=4 if quick else 20)
+    setting = Setting(nodes=4, rounds=4, data="few16") if quick else Setting(nodes=NODES, rounds=20)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        return [f for rule in ("auto", "dpsgd") for f in _pair(place / rule, replace(setting, mixing=rule), rule)]
+        return [
+            f for rule in RULES[: 1 if quick else 2] for f in _pair(place / rule, replace(setting, mixing=rule), rule)
+        ]
 
 
 def _pair(place: Path, setting: Setting, rule: str) -> list[Figure]:

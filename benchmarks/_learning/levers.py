@@ -35,7 +35,7 @@ CODECS = ("int8", "int4")
 def rows(quick: bool) -> list[Figure]:
     chosen = seeds(quick)
     if quick:
-        short = replace(BASE, nodes=8, rounds=5)
+        short = replace(BASE, nodes=8, rounds=5, data="few16")
         return _levers("5 rounds, 8 nodes", [replace(short, seed=s) for s in chosen], ("neither", "moments"))
     settings = [replace(BASE, seed=s) for s in chosen]
     figures = [
