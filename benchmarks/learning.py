@@ -30,6 +30,7 @@ PARTS = (  # modules of _learning: the longest first, so that two processes end 
     "products",
     "baselines",
     "foundation",
+    "codecs",
     "full",
     "remedies",
 )
