@@ -33,6 +33,8 @@ REFUSED: dict[str, tuple[dict[str, Any], object, dict[str, Any], str]] = {  # to
     "rows for columns": (PUSHED, "dpsgd", {}, "weights: push_sum; wanted mixing: push-sum"),
     "chebyshev by data sizes": (SIZES, "chebyshev", {}, "weights: data_size, which are not symmetric"),
     "D2 on an even ring": ({"generator": "ring"}, {"name": "exact-diffusion", "lazy": False}, {}, "lazy: true"),
+    "books that lose bits": (ONE_WAY, "push-sum", {"codec": "int8"}, "mixing: push-sum keeps books of what it sent"),
+    "books that auto chose": (ONE_WAY, "auto", {"codec": {"m": "int4"}}, "wanted codec: float32"),
     "exact on a local schedule": (LOCAL, "exact", {}, "never gives the exact mean"),
 }
 

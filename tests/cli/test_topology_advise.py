@@ -24,6 +24,33 @@ def test_show_tells_what_each_rule_takes(lab: Lab) -> None:
     assert any(line.startswith("mixing: auto is exact: ") for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("codec", "entry"),
+    [("float32", 12.0), ("bf16", 6.0), ("int8", 3 * 66 / 64), ("{theta: int4, m: int8, s: bf16}", 3.5625)],
+)
+def test_traffic_is_predicted_by_codec(lab: Lab, codec: str, entry: float) -> None:
+    done = lab.verb("topology", "show", "topology.yaml", "--params", "6400", "--codec", codec, "--json")
+
+    assert (done.code, done.err) == (0, "")
+    assert done.document["bytes_per_round"] == 8 * 6400 * entry  # a message each way on four edges
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--params", "9", "--codec", "int9"), "wanted float32 | bf16 | int8 | int4: did you mean 'int8'?"),
+        (("--codec", "int8"), "--codec int8: it goes with --params alone"),
+        (("--message-bytes", "9", "--params", "9", "--codec", "int8"), "it goes with --params alone"),
+    ],
+)
+def test_a_codec_that_is_none_or_sizes_nothing_is_one_line(lab: Lab, words: tuple[str, ...], told: str) -> None:
+    done = lab.verb("topology", "show", "topology.yaml", *words)
+
+    assert (done.code, done.out) == (2, "")
+    assert told in done.err
+    assert len(done.err.splitlines()) == 1
+
+
 @pytest.mark.parametrize("target", ["0", "1", "nan", "-1"])
 def test_a_target_out_of_bounds_is_one_line(lab: Lab, target: str) -> None:
     done = lab.verb("topology", "show", "topology.yaml", "--target", target)
