@@ -66,7 +66,9 @@ class Chebyshev(Rule):
 
 
 class Choco(Rule):
-    step_size: float = Field(default=1.0, gt=0, le=1, description="gamma: smaller for a coarse codec")
+    step_size: float = Field(
+        default=1.0, gt=0, le=1, description="gamma: 1 suits every gossip.codec; less for one that drops entries"
+    )
 
 
 class ExactDiffusion(Rule):

@@ -23,7 +23,8 @@ def choco(step_size: float = 1.0) -> Mixing:
 
     Args:
         step_size: gamma, above 0 and at most 1. The paper's safe value, gap^2 omega / (16 gap + gap^2 + 4 beta^2 +
-            2 gap beta^2 - 8 gap omega) with beta = |I - W|, is far below what works: try 1, then halve.
+            2 gap beta^2 - 8 gap omega) with beta = |I - W|, is far below what works. bf16, int8 and int4 keep 98 % of a
+            vector's square norm or more, and agree as fast as float32 with 1; a codec that drops entries needs less.
 
     Raises:
         ConfigError: gamma out of range.
