@@ -19,7 +19,8 @@ TIE = 1e-6  # of |M|: how much a direction that M says nothing about is drawn to
 
 def matrices(x: Vector, pair: Pair) -> tuple[Tensor, Tensor]:
     """(..., d) -> A (..., r, n_in), B (..., n_out, r), views into x."""
-    return x[..., pair.a].unflatten(-1, (pair.r, pair.n_in)), x[..., pair.b].unflatten(-1, (pair.n_out, pair.r))
+    head = x.shape[:-1]
+    return x[..., pair.a].view(*head, pair.r, pair.n_in), x[..., pair.b].view(*head, pair.n_out, pair.r)
 
 
 def turn(theirs: Vector, ours: Vector, pair: Pair) -> Tensor:
@@ -36,7 +37,7 @@ def turn(theirs: Vector, ours: Vector, pair: Pair) -> Tensor:
     m = b.mT @ to_b + a @ to_a.mT
     scale = torch.linalg.matrix_norm(m, keepdim=True).clamp(min=1e-300)
     u, _, vh = torch.linalg.svd(m / scale + TIE * torch.eye(pair.r, dtype=m.dtype))
-    return u @ vh
+    return torch.matmul(u, vh)
 
 
 def turned(x: Vector, pairs: Sequence[Pair], turns: Sequence[Tensor]) -> Vector:

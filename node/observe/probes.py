@@ -54,7 +54,8 @@ def product_sketch(x: NDArray[np.floating], pairs: Sequence[Pair], *, seed: int 
         left = u @ x[pair.b].reshape(pair.n_out, pair.r).astype(np.float32, copy=False)
         right = v @ x[pair.a].reshape(pair.r, pair.n_in).astype(np.float32, copy=False).T
         total += np.einsum("kr,kr->k", left, right, dtype=np.float64)
-    return (total / np.sqrt(k)).astype(np.float32)
+    sketch: Sketch = (total / np.sqrt(k)).astype(np.float32)
+    return sketch
 
 
 def signs(seed: int, number: int, k: int, pair: Pair) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

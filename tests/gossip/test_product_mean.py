@@ -9,7 +9,7 @@ import torch
 from node.gossip.dpsgd import dpsgd
 from node.gossip.factors import matrices, padded
 from node.gossip.mixing import Heard
-from node.gossip.product_mean import TRUNCATED, product_mean, terms_of
+from node.gossip.product_mean import TRUNCATED, factored, product_mean, terms_of, truncated
 from node.types import PeerId
 from tests.gossip.pairs import adapters, layout, products
 from tests.gossip.rounds import Rounds, path, ring
@@ -30,7 +30,8 @@ def test_two_peers_of_rank_one_worked_by_hand():
     run = Rounds(product_mean([pair]), start, np.full((2, 2), 0.5))
     for x in run.after(1):
         np.testing.assert_allclose(products(x, [pair])[0], [[1.0, 0.0], [0.0, 0.0]], atol=1e-12)
-        np.testing.assert_allclose(x, [0.5, 0.0, 2.0, 0.0], atol=1e-12)  # the mean A is (1/2 1/2): on the direction
+        # mean A = (1/2 1/2), .71 of it on the direction; mean B = (1 1/2)^T, .89 of it: B = (1 0)^T, and A follows
+        np.testing.assert_allclose(x, [1.0, 0.0, 1.0, 0.0], atol=1e-12)
     assert run.rule.measured(run.states["p00"])[TRUNCATED] == pytest.approx(5**-0.5)
 
 
@@ -67,6 +68,15 @@ def test_where_the_rank_suffices_the_mean_of_products_is_kept(r):
     mean = np.mean([products(x, pairs)[0] for x in start], axis=0)
     for x in Rounds(product_mean(pairs), start, ring(4)).after(60):
         np.testing.assert_allclose(products(x, pairs)[0], mean, atol=1e-6)
+
+
+def test_a_direction_that_a_factor_hardly_has_does_not_blow_up_the_other_one():
+    # A is nearly (1 0), the product nearly all on (0 1): B = P / (A v) would be 1000
+    cut = truncated([(1.0, torch.ones(1, 1).double(), torch.tensor([[0.001, 1.0]]).double())], 1)
+    near = torch.tensor([[1.0, 0.0]]).double()
+    b, a = factored(cut, torch.zeros(1, 1).double(), near)
+    assert float(b.abs()) == pytest.approx(2.0, rel=1e-3)  # the least size is a half
+    np.testing.assert_allclose(b @ a, [[0.001, 1.0]], atol=1e-12)
 
 
 @pytest.mark.parametrize("what", ["b", "a", "both", "one column", "all but one peer"])
