@@ -25,7 +25,8 @@ from node.app.holdings import Holdings, counted
 from node.app.run_folder import make_folder, read_json, write_json
 from node.config import NodeConfig, check_config
 from node.errors import ConfigError
-from node.learn.data import DatasetSettings, Row, rows_of, value_in
+from node.learn.columns import Row
+from node.learn.data import DatasetSettings, rows_of, value_in
 from node.learn.docstrings import NAME
 from node.learn.examples import Task, digest_of, share_of
 from node.learn.partition import BY_COLUMN, BY_LABEL, PartitionSettings, partition

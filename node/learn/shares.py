@@ -27,14 +27,14 @@ def dirichlet(n: int, alpha: float, *purpose: object) -> Shares:
     numbers = _uniforms(*purpose)
     logs = np.array([log_gamma(alpha, numbers) for _ in range(n)])
     weights = np.array([math.exp(log - logs.max()) for log in logs])
-    return weights / weights.sum()
+    return np.asarray(weights / weights.sum())
 
 
 def power_law(n: int, power: float, *purpose: object) -> Shares:
     """(n,) shares proportional to 1 / rank^power; who has which rank is drawn. 0: all alike."""
     ranks = draw.permutation(n, *purpose)
     weights = np.array([float(rank + 1) ** -power for rank in ranks])
-    return weights / weights.sum()
+    return np.asarray(weights / weights.sum())
 
 
 def apportioned(total: int, shares: Shares) -> NDArray[np.int64]:
