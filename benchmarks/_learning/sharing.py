@@ -15,8 +15,8 @@ from typing import Any
 
 from _figures import Figure
 
-from _learning.network import IID, Setting, warm_of
-from _learning.tables import gain, nodes, seeds, several
+from _learning.network import IID, Result, Setting, warm_of
+from _learning.tables import gain, nodes, seeds
 from node.app import learners
 from node.app.fit import fitted
 from node.app.together import Together
@@ -43,29 +43,25 @@ class Concepts:
     setting: Setting
     renamed: int
 
-    def network(self) -> tuple[Together, int]:
-        """All nodes, each with its own naming, and how many parameters are shared."""
+    def together(self) -> Result:
+        """Each node's own model on its own naming, at the end."""
         config, topology, _ = fitted(self.setting.config(), self.setting.topology())
         warm = warm_of(config, topology)
-        learner = warm.learner
-        assert learner is not None
-        together = Together(warm)
-        together.learners |= self._dealt(topology.nodes, learner)
-        return together, learner.adapter.schema.d
+        assert warm.learner is not None
+        nodes = Together(warm)
+        nodes.learners |= self._dealt(topology.nodes, warm.learner)
+        outcome = nodes.run()
+        return result(outcome.values(), outcome.bytes)
 
-    def accuracies(self) -> tuple[float, ...]:
-        """Of each node on its own naming, at the end."""
-        return tuple(self.network()[0].run().values())
-
-    def alone(self) -> tuple[float, ...]:
+    def alone(self) -> Result:
         """The same without a network, plain AdamW."""
-        config = self.setting.config()
-        learner = warm_of(config, self.setting.topology()).learner
+        config, topology, _ = fitted(self.setting.config(), self.setting.topology())
+        learner = warm_of(config, topology).learner
         assert learner is not None
         train = replace(learner.settings.train, delayed=False)
         learner = replace(learner, settings=replace(learner.settings, train=train))
-        found = self._dealt(self.setting.topology().nodes, learner)
-        return tuple(n.trainer.evaluate(learners.trained(n, self.setting.rounds))["accuracy"] for n in found.values())
+        nodes = self._dealt(topology.nodes, learner).values()
+        return result([n.trainer.evaluate(learners.trained(n, self.setting.rounds))["accuracy"] for n in nodes], 0.0)
 
     def _dealt(self, names: Sequence[PeerId], learner: Learner) -> dict[PeerId, Prepared]:
         other = turned(learner, self.renamed)
@@ -82,6 +78,10 @@ class Concepts:
             )
             for index, peer in enumerate(names)
         }
+
+
+def result(accuracies: Sequence[float], sent: float) -> Result:
+    return Result(tuple(accuracies), metrics=(), bytes=sent, distance=(), product_distance=(), course=())
 
 
 def turned(learner: Learner, count: int) -> Learner:
@@ -112,24 +112,20 @@ def rows(quick: bool) -> list[Figure]:
 
 def _concepts(name: str, renamed: int, quick: bool) -> list[Figure]:
     head = f"ring of 8, two namings of {name}"
-    base = Setting(nodes=8, partition=IID, rounds=8 if quick else 20, learning_rate=2e-2, batch=8)
+    base = Setting(nodes=8, partition=IID, rounds=8 if quick else 20)
     arms = {
         arm: [Concepts(replace(base, seed=seed, more=more), renamed) for seed in seeds(quick)]
         for arm, more in SHARED.items()
     }
     alone = [c.alone() for c in arms["all"]]
-    found = {arm: [c.accuracies() for c in concepts] for arm, concepts in arms.items()}
-    mean = {arm: [sum(a) / len(a) for a in accuracies] for arm, accuracies in found.items()}
-    figures = [f for arm, accuracies in found.items() for f in nodes(f"{head}: share {arm}", accuracies)[:2]]
-    fedsa, everything, body = mean["A (FedSA-LoRA)"], mean["all"], mean["all but the head"]
+    found = {arm: [c.together() for c in concepts] for arm, concepts in arms.items()}
+    mean = {arm: [r.accuracy for r in results] for arm, results in found.items()}
+    fedsa = mean["A (FedSA-LoRA)"]
     return [
-        *nodes(f"{head}: isolated", alone)[:2],
-        *figures,
-        *(
-            several(f"{head}: share {arm}, parameters", [float(c[0].network()[1])], "sent a round")
-            for arm, c in arms.items()
-        ),
-        gain(f"{head}: share A minus share all", fedsa, everything, least=0.0),
-        gain(f"{head}: share A minus share all but the head", fedsa, body),
-        gain(f"{head}: share A minus isolated", fedsa, [sum(a) / len(a) for a in alone]),
+        *nodes(f"{head}: isolated", alone),
+        *(figure for arm, results in found.items() for figure in nodes(f"{head}: share {arm}", results)),
+        gain(f"{head}: share A minus share all", fedsa, mean["all"], least=0.0),
+        gain(f"{head}: share A minus share all but the head", fedsa, mean["all but the head"]),
+        gain(f"{head}: share all but the head minus isolated", mean["all but the head"], [a.accuracy for a in alone]),
+        gain(f"{head}: share A minus isolated", fedsa, [a.accuracy for a in alone]),
     ]
