@@ -118,9 +118,9 @@ def _list(record: Record, column: str, what: str, setting: str) -> tuple[str, ..
     found = values.get(column) if isinstance(values, Mapping) else None
     if not isinstance(found, Sequence) or isinstance(found, str):
         raise ConfigError(f"{record.where}: no {what} in column {column!r} (there: {_there(values)}); change {setting}")
-    odd = next((item for item in found if not isinstance(item, str | int) or isinstance(item, bool)), None)
-    if odd is not None:
-        raise ConfigError(f"{record.where}: {odd!r} in column {column!r}; wanted a {what}")
+    odd = [item for item in found if not isinstance(item, str | int) or isinstance(item, bool)]
+    if odd:
+        raise ConfigError(f"{record.where}: {odd[0]!r} in column {column!r}; wanted a {what}")
     return tuple(map(str, found))
 
 
