@@ -33,6 +33,7 @@ PARTS = (  # modules of _learning: the longest first, so that two processes end 
     "codecs",
     "full",
     "remedies",
+    "causal",
 )
 AT_ONCE = 2  # processes
 KEPT = ROOT / "benchmarks" / "out" / "learning"

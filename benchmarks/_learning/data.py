@@ -47,18 +47,23 @@ def data(name: str) -> Data:
 def folder() -> Path:
     """Where the sets lie. Raises ConfigError."""
     given = os.environ.get(VARIABLE)
-    for place in [Path(given)] if given else PLACES:
-        if (place / "clinc150").is_dir():
-            return place
+    for there in [Path(given)] if given else PLACES:
+        if (there / "clinc150").is_dir():
+            return there
     seen = given or ", ".join(map(str, PLACES))
     raise ConfigError(f"{VARIABLE}: no folder clinc150 in {seen}; name the folder that holds clinc150 and snips by it")
 
 
+def place() -> Path:
+    """A folder of this user that stays between two runs."""
+    made = Path(tempfile.gettempdir()) / f"gossip-learning-{os.getuid()}"
+    made.mkdir(mode=0o700, exist_ok=True)
+    return made
+
+
 def written(name: str, rows: Iterable[Row]) -> Path:
     """A jsonl file of these rows, at once or not at all; the same name holds the same rows."""
-    place = Path(tempfile.gettempdir()) / f"gossip-learning-{os.getuid()}"
-    place.mkdir(mode=0o700, exist_ok=True)
-    path = place / f"{name}.jsonl"
+    path = place() / f"{name}.jsonl"
     temporary = path.with_suffix(f".{os.getpid()}")
     temporary.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     temporary.replace(path)
@@ -68,10 +73,10 @@ def written(name: str, rows: Iterable[Row]) -> Path:
 @lru_cache
 def clinc(split: str) -> tuple[Row, ...]:
     """Requests in scope, with columns text, intent and domain; split: train (15,000), val (3,000) or test (4,500)."""
-    place = folder() / "clinc150"
-    domains = json.loads((place / "domains.json").read_text())
+    there = folder() / "clinc150"
+    domains = json.loads((there / "domains.json").read_text())
     of = {intent: domain for domain, intents in domains.items() for intent in intents}
-    rows = json.loads((place / "data_full.json").read_text())[split]
+    rows = json.loads((there / "data_full.json").read_text())[split]
     return tuple({"text": text, "intent": intent, "domain": of[intent]} for text, intent in rows)
 
 
