@@ -25,6 +25,8 @@ from _figures import ROOT, Figure, commit, main
 
 PARTS = (  # modules of _learning: the longest first, so that two processes end together
     "levers",
+    "levers_steps",
+    "levers_nodes",
     "relay",
     "sharing",
     "products",

@@ -1,4 +1,4 @@
-"""Moment gossip and exact mixing: where each pays, by graph, local steps, number of nodes, and codec of the moments.
+"""Moment gossip and exact mixing: where each pays, by graph; levers_steps and levers_nodes go on with K and n.
 
 One factor at a time around 16 nodes on the one-peer exponential graph (a message a node and round), K = 4, Dirichlet
 .1; 80 steps a node everywhere, so that K = 1 talks 80 times and K = 16 five times.
@@ -29,36 +29,30 @@ LEVERS: Mapping[str, Mapping[str, Any]] = {
     "exact": {"mixing": "exact", "moments": False},
     "both": {"mixing": "exact", "moments": True},
 }
-CODECS = ("int8", "int4")
+NEXT = ("neither", "moments", "both")  # of the parts levers_steps and levers_nodes
+
+
+def bases(quick: bool) -> list[Setting]:
+    """The middle of all, a seed each."""
+    base = replace(BASE, nodes=8, rounds=5, data="few16") if quick else BASE
+    return [replace(base, seed=s) for s in seeds(quick)]
 
 
 def rows(quick: bool) -> list[Figure]:
-    chosen = seeds(quick)
+    settings = bases(quick)
     if quick:
-        short = replace(BASE, nodes=8, rounds=5, data="few16")
-        return _levers("5 rounds, 8 nodes", [replace(short, seed=s) for s in chosen], ("neither", "moments"))
-    settings = [replace(BASE, seed=s) for s in chosen]
+        return levers("one-peer exponential, 8 nodes, 5 rounds", settings, ("neither", "moments"))
     figures = [
         several("levers: one learner with all the data, same steps", [pooled(s) for s in settings]),
         several("levers: isolated", [isolated(s).accuracy for s in settings]),
     ]
     for name, graph in GRAPHS.items():
-        figures += _levers(f"{name}, 16 nodes, K = 4", [replace(s, **graph) for s in settings], tuple(LEVERS))
-    for k in (1, 2, 8, 16):
-        changed = [replace(s, local_steps=k, rounds=STEPS // k) for s in settings]
-        figures += _levers(f"one-peer exponential, 16 nodes, K = {k}", changed, ("neither", "moments", "both"))
-    for n in (4, 8, 32):
-        changed = [replace(s, nodes=n) for s in settings[: 2 if n == 32 else None]]
-        figures += _levers(f"one-peer exponential, {n} nodes, K = 4", changed, ("neither", "moments", "both"))
-    for codec in CODECS:
-        by_channel = {"theta": "float32", "m": codec, "s": "int8"}
-        coded = [replace(s, more={"gossip.codec": by_channel}) for s in settings]
-        name = f"one-peer exponential, 16 nodes, K = 4: moments, m in {codec}, s in int8"
-        figures += networks(name, [run(s) for s in coded])
+        figures += levers(f"{name}, 16 nodes, K = 4", [replace(s, **graph) for s in settings], tuple(LEVERS))
     return figures
 
 
-def _levers(head: str, settings: list[Setting], names: tuple[str, ...]) -> list[Figure]:
+def levers(head: str, settings: list[Setting], names: tuple[str, ...]) -> list[Figure]:
+    """Each of LEVERS by itself, and what it adds to neither."""
     results = {name: [run(replace(s, **LEVERS[name])) for s in settings] for name in names}
     figures = [figure for name, found in results.items() for figure in networks(f"{head}: {name}", found)]
     plain = [r.accuracy for r in results["neither"]]
