@@ -8,7 +8,6 @@ are mixed, Adam's moments stay at home, as in the papers.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import fmean
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -34,15 +33,23 @@ Thetas: TypeAlias = NDArray[np.float32]  # (d,) or (n, d)
 
 
 def rows(quick: bool) -> list[Figure]:
-    """Per density: every method, and the differences that the papers promise; then the cross term."""
-    densities, methods = ((0.1,), ("factors", "svd")) if quick else (DENSITIES, tuple(METHODS))
-    found: list[Figure] = []
-    for p in densities:
-        runs = {method: [run(setting(method, p, seed, quick)) for seed in seeds(quick)] for method in methods}
-        for method, results in runs.items():
-            found += _table(f"p {p:g}, {method}", results)
+    """Per density: every method, the differences that the papers promise, and the cross term."""
+    found, seen = list[Figure](), list[Cross]()
+    for p in (0.1,) if quick else DENSITIES:
+        methods = ("factors", "svd") if quick else [m for m in METHODS if m != "procrustes" or p == 0.1]
+        course = Course(layout_of(setting("factors", p, 0, quick)))
+        runs = {}
+        for method in methods:
+            watched = course.note if method == "factors" else None
+            runs[method] = [
+                run(setting(method, p, seed, quick), on_mixed=watched if seed == 0 else None) for seed in seeds(quick)
+            ]
+            found += _table(f"p {p:g}, {method}", runs[method])
         found += _promises(p, {method: [r.accuracy for r in results] for method, results in runs.items()})
-    return [*found, *_cross_terms(densities, quick)]
+        seen += course.terms()
+        found.append(Figure(f"p {p:g}, cross term by mean product, last round", seen[-1].share, "1"))
+    slope = float(np.polyfit(np.log([c.distance for c in seen]), np.log([c.term for c in seen]), 1)[0])
+    return [*found, Figure("cross term, power of the distance of factors (fit over all rounds)", slope, "1")]
 
 
 def setting(method: str, p: float, seed: int, quick: bool = False, **more: Any) -> Setting:
@@ -63,7 +70,7 @@ def setting(method: str, p: float, seed: int, quick: bool = False, **more: Any) 
 
 def _table(name: str, results: Sequence[Result]) -> list[Figure]:
     distances = [r.product_distance[-1] for r in results]
-    found = nodes(name, [r.accuracies for r in results])
+    found = nodes(name, results)
     found.append(several(f"{name}: distance of factors", [r.distance[-1] for r in results], "1"))
     if None not in distances:
         found.append(several(f"{name}: distance of products", [d for d in distances if d is not None], "1"))
@@ -103,27 +110,17 @@ def cross(thetas: Thetas, pairs: Sequence[Pair]) -> Cross:
     return Cross(spread**0.5, terms**0.5, (terms / wholes) ** 0.5 if wholes else 0.0)
 
 
-def _cross_terms(densities: Sequence[float], quick: bool) -> list[Figure]:
-    """One seed: after each round of plain factor mixing."""
-    found, seen = [], list[Cross]()
-    for p in densities:
-        said = setting("factors", p, 0, quick)
-        course = crosses(said)
-        seen += course
-        found.append(Figure(f"p {p:g}, cross term by mean product, last round", course[-1].share, "1"))
-        mean = fmean(c.share for c in course)
-        found.append(Figure(f"p {p:g}, cross term by mean product, mean of rounds", mean, "1"))
-    slope = np.polyfit(np.log([c.distance for c in seen]), np.log([c.term for c in seen]), 1)[0]
-    return [*found, Figure("cross term, power of the distance of factors (fit over all rounds)", float(slope), "1")]
+class Course:
+    """Where all nodes of a run of plain factor mixing were after each round."""
 
+    def __init__(self, pairs: Sequence[Pair]) -> None:
+        self._pairs = pairs
+        self._rounds: dict[int, dict[PeerId, Thetas]] = {}
 
-def crosses(said: Setting) -> list[Cross]:
-    """After each round."""
-    rounds: dict[int, dict[PeerId, Thetas]] = {}
+    def note(self, peer: PeerId, mixed: Mixed, sent: int, received: int) -> None:
+        self._rounds.setdefault(mixed.round, {})[peer] = mixed.after["theta"].numpy()
 
-    def note(peer: PeerId, mixed: Mixed, sent: int, received: int) -> None:
-        rounds.setdefault(mixed.round, {})[peer] = mixed.after["theta"].numpy()
-
-    run(said, on_mixed=note)
-    pairs = layout_of(said)
-    return [cross(np.stack([at[peer] for peer in sorted(at)]), pairs) for _, at in sorted(rounds.items())]
+    def terms(self) -> list[Cross]:
+        """By round."""
+        rounds = (at for _, at in sorted(self._rounds.items()))
+        return [cross(np.stack([at[peer] for peer in sorted(at)]), self._pairs) for at in rounds]
