@@ -22,7 +22,8 @@ TRUNCATED = "products/truncated"  # |P - P_r| / |P| of a round's mix, among its 
 ZERO = 1e-6  # of the largest singular value: what lies below is float32 rounding of the factors, no direction
 # The least singular value of a gauge, by their root mean square: that of the factor itself, but within these. A smaller
 # one blows the other factor up: 16 nodes that met with p = .1, 20 rounds, seed 0, plain floors: .1 gave an accuracy of
-# .654 at a distance of factors of 1.54, .5 gave .671 at .13, 1 gave .681 at .17. A larger one moves peers that agree.
+# .654 at a distance of factors of 1.54, .5 gave .671 at .13, 1 gave .681 at .17; as it stands .664 at .10. A larger one
+# would move peers that agree.
 FLOOR = (0.1, 0.5)
 
 Terms: TypeAlias = Sequence[tuple[float, Tensor]]  # coefficient, theta (d,)
