@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from node.learn.shares import _uniforms, apportioned, dirichlet, log_gamma, power_law
+from tests.reference import gamma_by_paper
 
 SEEDS = range(5)
 
@@ -29,6 +30,16 @@ def test_gamma_numbers_follow_their_law(shape: float) -> None:
     drawn = [math.exp(log_gamma(shape, numbers)) for _ in range(2000)]
 
     assert stats.kstest(drawn, stats.gamma(shape).cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("shape", [0.05, 0.3, 1.0, 2.5, 40.0])
+def test_gamma_numbers_are_those_of_the_paper(shape: float) -> None:
+    """A thousand in a row, from one stream: one rejection too many or too few, and all that follow differ."""
+    ours, theirs = _uniforms("twin", shape), _uniforms("twin", shape)
+
+    drawn = [(math.exp(log_gamma(shape, ours)), gamma_by_paper.gamma(shape, theirs)) for _ in range(1000)]
+
+    assert [a for a, _ in drawn] == pytest.approx([b for _, b in drawn], rel=1e-9)
 
 
 @pytest.mark.parametrize("alpha", [0.1, 1.0, 10.0])
