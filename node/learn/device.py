@@ -48,7 +48,7 @@ def quantization(device: torch.device) -> Any:
             f"train.load_in_4bit: true wants the package {QUANTIZER}; "
             f"run: pip install 'gossip-node[quantized]', or set it to false"
         )
-    return transformers.BitsAndBytesConfig(
+    return transformers.BitsAndBytesConfig(  # type: ignore[no-untyped-call]
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,

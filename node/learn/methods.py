@@ -241,7 +241,8 @@ def _is_head(base: Base, name: str, even_of_a_language_model: bool = False) -> b
 
 
 def _name_of(model: nn.Module, wanted: nn.Module) -> str:
-    return next(name for name, module in model.named_modules() if module is wanted)
+    name: str = next(name for name, module in model.named_modules() if module is wanted)
+    return name
 
 
 def _tied(model: nn.Module, chosen: set[str]) -> tuple[str, str] | None:
@@ -283,7 +284,7 @@ IA3_TARGETS: dict[str, list[str]] = peft.utils.TRANSFORMERS_MODELS_TO_IA3_TARGET
 IA3_INPUTS: dict[str, list[str]] = peft.utils.TRANSFORMERS_MODELS_TO_IA3_FEEDFORWARD_MODULES_MAPPING
 
 
-def _listed(targets: tuple[str, ...] | str | None) -> list[str] | str | None:
+def _listed(targets: tuple[str, ...] | Literal["all-linear"] | None) -> list[str] | str | None:
     return list(targets) if isinstance(targets, tuple) else targets
 
 

@@ -55,13 +55,18 @@ def test_micro_batches_add_up_to_the_gradient_of_one_large_batch(kind: str, requ
 
 
 def test_texts_of_unequal_length_weigh_by_their_targets(causal: LearnSettings) -> None:
-    node = _node(causal, local_steps=1, micro_batch_size=1, accumulation=2)
-    texts = node.trainer._reader.texts
-    node.trainer._reader.texts = replace(texts, ids=((5, 6, 7, 8, 9), (5, 6), *texts.ids[2:]))
+    whole = _node(causal, local_steps=1, micro_batch_size=2, prefix_cache="off")
+    parts = _node(causal, local_steps=1, micro_batch_size=1, accumulation=2, prefix_cache="off")
+    first, second = whole.trainer.indices(0)
+    for node in (whole, parts):
+        texts = node.trainer._reader.texts
+        ids = {**dict(enumerate(texts.ids)), first: (5, 6, 7, 8, 9), second: (5, 6)}
+        node.trainer._reader.texts = replace(texts, ids=tuple(ids.values()))
 
-    portions = node.trainer._portions([0, 1])
+    one, two = _gradient(whole), _gradient(parts)
 
-    assert portions == [([0], 4 / 5), ([1], 1 / 5)]
+    assert parts.trainer._portions([first, second]) == [([first], 4 / 5), ([second], 1 / 5)]
+    assert (one - two).norm() < 1e-6 * one.norm()
 
 
 @KINDS
