@@ -47,9 +47,12 @@ def _cut(texts: Texts, sequence_len: int) -> str:
     """The shares of texts that lose something, over all that this node read."""
     if not texts.truncated:
         return f"none is longer than sequence_len {sequence_len}"
+    if not texts.labels and not texts.targets:
+        return (
+            f"{texts.truncated} of {texts.examples} texts lose their end, which fills no block of {sequence_len} tokens"
+        )
     said = f"{texts.truncated / texts.examples:.1%} of texts are cut at sequence_len {sequence_len}"
-    lost = {"tags": texts.targets and not texts.questions, "a part of their answer": bool(texts.questions)}
-    what = next((name for name, holds in lost.items() if holds), "their end")
+    what = "a part of their answer" if texts.questions else "tags"
     return f"{said}, {texts.shortened / texts.examples:.1%} lose {what}" if texts.shortened else said
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from node.monitor.network import HISTORY, Network, to_document
+from node.monitor.view import lines
 from node.observe.status import Member
 from tests.monitor.ring import IDS, PREDICTED, ROUNDS, W, addresses, histories, record, status
 
@@ -231,3 +232,18 @@ def test_sketches_of_different_lengths_are_not_compared():
     short = [dataclasses.replace(each, after=each.after[:64], before=each.before[:64]) for each in records[1]]
     view = told(status(0, records[0]), status(1, short)).view(0.0)
     assert view.consensus_distance is None
+
+
+def test_metrics_are_told_across_nodes_with_the_worst():
+    records = histories()
+    said = [dataclasses.replace(status(i, records[i][:3]), metrics={"common/loss": 1.0 + i}) for i in range(3)]
+    document = to_document(told(*said).view(0.0))
+    assert document["metrics"]["common/loss"] == {
+        "mean": 2.0,
+        "worst": 3.0,
+        "worst_node": "n2",
+        "spread": 2.0,
+        "deviation": pytest.approx(math.sqrt(2 / 3)),
+        "nodes": 3,
+    }
+    assert "common/loss: mean 2.000, worst 3.000 (n2), spread 2.000" in lines(told(*said).view(0.0))

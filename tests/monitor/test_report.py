@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 
 import numpy as np
 import pytest
@@ -83,3 +84,15 @@ def test_the_table_adds_up_bytes_and_counts_rounds_without_a_neighbour(tmp_path)
     caption = " ".join(captured.get().split())
     assert "after the last (products " in caption
     assert "a mixing shrank it to 0.333 (graph: 0.333)" in caption
+
+
+def test_the_table_tells_the_worst_node_of_each_metric_and_the_spread(tmp_path):
+    made = histories(rounds=3)
+    values = (0.5, 0.9, 0.7, 0.7)
+    for records, value in zip(made, values, strict=True):
+        records[1] = dataclasses.replace(records[1], metrics={"common/f1": value})
+    run = load_run(written(tmp_path, made))
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(summary_table(run))
+    line = next(line for line in console.export_text().splitlines() if line.startswith("common/f1"))
+    assert line.split() == ["common/f1", "0.700", "0.500", "n0", "0.400", "0.141"]

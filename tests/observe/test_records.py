@@ -50,6 +50,7 @@ records = st.builds(
     time=st.integers(0, 10**10).map(lambda ms: ms / 1000),
     loss=numbers,
     accuracy=st.none() | numbers,
+    metrics=st.dictionaries(st.text(), numbers),
     seconds=st.builds(Seconds, train=numbers, exchange=numbers),
     bytes_sent=st.integers(0, 2**63),
     bytes_received=st.integers(0, 2**63),
@@ -136,3 +137,12 @@ def test_a_broken_line_in_the_middle_is_named(tmp_path):
     path.write_text(f"{to_line(RECORD)}\nnonsense\n{to_line(RECORD)}\n")
     with pytest.raises(BadMessage, match=r"records\.jsonl:2"):
         read_records(path)
+
+
+def test_a_metric_that_is_not_finite_is_left_out_of_what_is_read():
+    record = dataclasses.replace(RECORD, metrics={"common/perplexity": math.inf, "common/f1": 0.5})
+    assert from_line(to_line(record)).metrics == {"common/f1": 0.5}
+
+
+def test_a_record_without_metrics_is_written_as_before():
+    assert "metrics" not in json.loads(to_line(RECORD))
