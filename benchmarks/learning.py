@@ -5,7 +5,8 @@ To write a row: a module benchmarks/_learning/NAME.py with `rows(quick: bool) ->
 `gain` of `_learning.tables` (mean, deviation, worst node, paired difference); then its name into PARTS below.
 `--only NAME` runs it alone. Text is found by GOSSIP_DATA or in shared/data beside the checkout (`_learning.data`).
 
-A part that is done is kept in benchmarks/out/learning/; `--resume` takes what the same commit has left there.
+A part that is done is kept in benchmarks/out/learning/; `--resume` takes what the same commit has left there, where no
+file differs from it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from importlib import import_module
 from multiprocessing import get_context
+from pathlib import Path
 
 from _figures import ROOT, Figure, commit, main
 
@@ -53,8 +55,8 @@ def measure(quick: bool) -> tuple[Sequence[int], Sequence[Figure]]:
 def rows(name: str, quick: bool, resume: bool) -> list[Figure]:
     """Figures of one part; kept, so that a run that is killed loses little."""
     path = KEPT / f"{name}{'.quick' if quick else ''}.json"
-    if resume and path.exists() and (kept := json.loads(path.read_text()))["commit"] == commit():
-        return [Figure(**figure) for figure in kept["figures"]]
+    if resume and (figures := _kept(path)) is not None:
+        return figures
     import torch
 
     torch.set_num_threads(1)
@@ -68,6 +70,19 @@ def rows(name: str, quick: bool, resume: bool) -> list[Figure]:
     return found
 
 
+def _kept(path: Path) -> list[Figure] | None:
+    """What the same tree has left; None: nothing."""
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    is_same = kept.get("commit") == commit() and not commit().endswith("+")
+    return [Figure(**figure) for figure in kept["figures"]] if is_same else None
+
+
+def long() -> list[Figure]:
+    """64 nodes; here, not in a pool."""
+    found: list[Figure] = import_module("_learning.levers_nodes").long()
+    return found
+
+
 # --only and --resume, taken off the command line before `main` reads the rest of it
 OPTIONS = argparse.Namespace(only=None, resume=False)
 
@@ -76,4 +91,4 @@ if __name__ == "__main__":
     parser.add_argument("--only", nargs="+", choices=PARTS, metavar="PART")
     parser.add_argument("--resume", action="store_true")
     OPTIONS, sys.argv[1:] = parser.parse_known_args()
-    main("learning", measure, f"{__doc__}\nAlso: --only PART ... ({', '.join(PARTS)}), --resume.")
+    main("learning", measure, long=long, about=f"{__doc__}\nAlso: --only PART ... ({', '.join(PARTS)}), --resume.")

@@ -7,12 +7,21 @@ from dataclasses import replace
 from _figures import Figure
 
 from _learning.levers import NEXT, bases, levers
+from _learning.network import Setting
 
 
 def rows(quick: bool) -> list[Figure]:
-    figures: list[Figure] = []
-    for n in (4,) if quick else (4, 8, 32, 64):
-        settings = [replace(s, nodes=n) for s in bases(quick)]
-        chosen = settings[: {32: 2, 64: 1}.get(n)]  # a run of 64 takes as long as four of 16
-        figures += levers(f"one-peer exponential, {n} nodes, K = 4", chosen, NEXT[: 2 if quick else None])
-    return figures
+    if quick:
+        return _of(4, bases(quick), NEXT[:2])
+    settings = bases(quick)
+    return [*_of(4, settings), *_of(8, settings), *_of(32, settings[:2])]  # a run of 32 takes as long as two of 16
+
+
+def long() -> list[Figure]:
+    """64 nodes, one seed."""
+    return _of(64, bases(quick=False)[:1])
+
+
+def _of(nodes: int, settings: list[Setting], names: tuple[str, ...] = NEXT) -> list[Figure]:
+    changed = [replace(s, nodes=nodes) for s in settings]
+    return levers(f"one-peer exponential, {nodes} nodes, K = 4", changed, names)
