@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from node.app.model_card import TEST_SETS
 from node.app.preflight import check_code, check_files, check_ports
 from node.cli.console import Json, note, print_json
 from node.cli.options import NODE_FILE, AllowCode, Config, Set, TopologyFile, read_settings
@@ -91,7 +92,9 @@ def _learner(settings: NodeConfig, graph: Topology, peer: PeerId) -> dict[str, s
     counts = ", ".join(f"{count:,} {kind} parameters" for kind, count in one.parameters.items() if count)
     kept = listed(e.name for e in one.adapter.whole.entries[len(one.adapter.schema.entries) :])
     private = f" (private: {kept})" if kept else ""
-    made = f"{one.examples} examples, {counts}{private}, tests on its {one.tested_on} set, prefix cache {one.prefix}"
+    made = (
+        f"{one.examples} examples, {counts}{private}, tested on {TEST_SETS[one.tested_on]}, prefix cache {one.prefix}"
+    )
     return {
         f"model and data of {peer}": f"ok: {made}",
         f"texts of {peer}": f"ok: {numbers(one)}",

@@ -94,5 +94,5 @@ def test_check_tells_what_is_private_and_why_a_shared_head_will_not_do(runs: Run
     assert runs.check["ok"]
     said = runs.check["checks"]["model and data of n1"]
     assert f"{SHARED} shared parameters, 85 private parameters (private: classifier.bias, classifier.weight)" in said
-    assert "tests on its own set" in said
+    assert "tested on the node's own test set" in said
     assert "labels: each node has its own, but all would have classifier.bias in common" in runs.refused
