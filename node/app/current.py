@@ -49,16 +49,10 @@ def current(run: RunFolder, config: NodeConfig, peer: PeerId, adapter: Adapter) 
     Raises:
         ConfigError: it has saved nothing yet, or what it has saved is of another shape.
     """
-    folder = run.node(peer)
-    ended = (read_json(folder.result) or {}).get("rounds") if folder.adapter.is_dir() else None
-    saved = CheckpointStore(folder.checkpoint).load()
+    ended, saved = _found(run, config, peer)
     if ended is not None and (saved is None or ended >= saved.round):
-        return Current(peer, adapter, adapter.load(folder.adapter), int(ended), "adapter")
-    if saved is None:
-        raise ConfigError(
-            f"{folder.path}: nothing saved yet; {peer} writes a checkpoint every {config.checkpoint_every} rounds "
-            f"(checkpoint_every), and its adapter after the last one"
-        )
+        return Current(peer, adapter, adapter.load(run.node(peer).adapter), ended, "adapter")
+    assert saved is not None
     return Current(peer, adapter, _whole(saved, adapter, peer), saved.round, "checkpoint")
 
 
@@ -66,11 +60,25 @@ def each(run: RunFolder, config: NodeConfig, peers: Sequence[PeerId]) -> Iterato
     """What each of `peers` has now, one after the other: a base model is opened once unless labels differ."""
     opened: dict[LearnSettings, Adapter] = {}
     for peer in peers:
+        _found(run, config, peer)  # before a model is opened for nothing
         settings = learn_settings(config, peer)
         if settings not in opened:
             opened.clear()  # one base model at a time
             opened[settings] = open_adapter(settings, peer)
         yield current(run, config, peer, opened[settings])
+
+
+def _found(run: RunFolder, config: NodeConfig, peer: PeerId) -> tuple[int | None, Checkpoint | None]:
+    """The rounds of a saved adapter, and the newest checkpoint; one of them is there."""
+    folder = run.node(peer)
+    ended = (read_json(folder.result) or {}).get("rounds") if folder.adapter.is_dir() else None
+    saved = CheckpointStore(folder.checkpoint).load()
+    if ended is None and saved is None:
+        raise ConfigError(
+            f"{folder.path}: nothing saved yet; {peer} writes a checkpoint every {config.checkpoint_every} rounds "
+            f"(checkpoint_every), and its adapter after the last one"
+        )
+    return None if ended is None else int(ended), saved
 
 
 def _whole(saved: Checkpoint, adapter: Adapter, peer: PeerId) -> Vector:

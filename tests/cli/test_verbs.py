@@ -53,7 +53,7 @@ def test_every_verb_explains_itself(lab: Lab, verb: str) -> None:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_takes_json(lab: Lab, verb: str) -> None:
-    words = (verb, "show") if verb == "topology" else (verb,)
+    words = (verb, "show") if verb in ("topology", "data") else (verb,)
     assert "--json" in lab.verb(*words, "--help").out
 
 
