@@ -33,7 +33,9 @@ REMEDIES = {
     "logits adjusted": _with(logit_adjustment=1.0),
     "gradient tracking": replace(PLAIN, mixing="gradient-tracking"),
     "moments": replace(PLAIN, moments=True),
+    "moments, logits adjusted": replace(PLAIN, moments=True, more={"train.logit_adjustment": 1.0}),
     "exact": replace(PLAIN, mixing="exact"),
+    "exact, logits adjusted": replace(PLAIN, mixing="exact", more={"train.logit_adjustment": 1.0}),
 }
 NOTHING_TO_LEARN = (ONE, "logits masked")  # the softmax of one class
 QUICK = ("D-PSGD", "logits adjusted")
