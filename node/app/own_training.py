@@ -27,7 +27,8 @@ from node.app.handed_in import Asked, HandedIn, Over
 from node.app.model_card import CardFacts, model_card
 from node.app.processes import running
 from node.app.products import rule_of
-from node.app.run_folder import NodeFolder, RunFolder, write_files
+from node.app.run_files import write_files
+from node.app.run_folder import NodeFolder, RunFolder
 from node.app.settings import agreed_digests, mixing_said, peer_config
 from node.app.taking_part import Part, require_same_run
 from node.app.warm import Warm

@@ -19,11 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from node.config import NodeConfig, topology_yaml, write_yaml
 from node.errors import ConfigError
-from node.graph.topology import Topology
 from node.types import PeerId
-from node.yaml_files import write_text
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
@@ -142,14 +139,3 @@ class RunFolder:
     def started(self) -> tuple[str, ...]:
         """Names of the folders whose process was ever started, sorted."""
         return tuple(sorted(p.parent.name for p in self.path.glob("*/state.json")))
-
-
-def write_files(run: RunFolder, settings: NodeConfig, graph: Topology) -> None:
-    """Keep the settings as run beside what the run leaves.
-
-    Raises:
-        ConfigError: the folder cannot be made.
-    """
-    make_folder(run.path, "change output_dir")
-    write_yaml(run.config, settings)
-    write_text(run.topology, topology_yaml(graph))

@@ -17,9 +17,7 @@ import typer
 from rich.console import Console
 
 from node.app.run_folder import RunFolder
-from node.config import load_topology
 from node.errors import ConfigError
-from node.graph.reading import did_you_mean
 from node.types import PeerId
 
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on standard output.")]
@@ -77,6 +75,9 @@ def find_nodes(run: RunFolder, named: str | None, everybody: bool = False) -> li
     Raises:
         ConfigError: no such node, or a name where all are meant.
     """
+    from node.config import load_topology  # here: a health check needs none of it
+    from node.graph.reading import did_you_mean
+
     known = [*load_topology(run.topology).nodes]
     known += [PeerId(p.parent.name) for p in sorted(run.path.glob("*/join.json")) if p.parent.name not in known]
     if everybody and named is not None:

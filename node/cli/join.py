@@ -15,7 +15,8 @@ from node.app.fit import fitted
 from node.app.joining import Place
 from node.app.preflight import check_code, check_files
 from node.app.processes import interruptible, running, state_of, telling
-from node.app.run_folder import RunFolder, write_files
+from node.app.run_files import write_files
+from node.app.run_folder import RunFolder
 from node.cli.console import RUNS, Json, note
 from node.cli.options import NODE_FILE, AllowCode, Config, Set, change_settings
 from node.cli.up import report

@@ -10,7 +10,8 @@ import typer
 
 from node.app.preflight import check_code, check_files, check_ports
 from node.app.processes import interruptible, running, state_of, telling
-from node.app.run_folder import RunFolder, write_files
+from node.app.run_files import write_files
+from node.app.run_folder import RunFolder
 from node.cli.console import Json, note
 from node.cli.options import NODE_FILE, AllowCode, Config, Fresh, Set, TopologyFile, read_settings
 from node.cli.up import report

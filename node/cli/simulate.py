@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from node.app.preflight import check_code, check_files
+from node.app.run_files import write_files
 from node.app.run_folder import RunFolder, read_json
 from node.cli.console import Json, note, plain, print_json, results
 from node.cli.options import NODE_FILE, AllowCode, Config, Set, read_settings
-from node.cli.up import write_files
 from node.errors import ConfigError
 
 if TYPE_CHECKING:
