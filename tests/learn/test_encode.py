@@ -28,10 +28,12 @@ def test_the_first_token_of_a_word_carries_its_tag(tmp_path: Path) -> None:
     tokenizer = _split_words(tmp_path)
     example = Example("openfile the node", NO_LABEL, words=("openfile", "the", "node"), tags=(1, 0, 2))
 
-    texts = encode(tokenizer, [example], 16)
+    plain = Example("node the", NO_LABEL, words=("node", "the"), tags=(2, 0))
+
+    texts = encode(tokenizer, [example, plain], 16)
 
     assert tokenizer.convert_ids_to_tokens(texts.ids[0]) == ["[CLS]", "open", "##file", "the", "node", "[SEP]"]
-    assert texts.targets == ((IGNORED, 1, IGNORED, 0, 2, IGNORED),)
+    assert texts.targets == ((IGNORED, 1, IGNORED, 0, 2, IGNORED), (IGNORED, 2, 0, IGNORED))
     assert texts.truncated == 0
 
 
