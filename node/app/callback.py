@@ -10,7 +10,6 @@ says so. How a node begins is `node.app.own_training`'s. No state outside the in
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,7 +29,7 @@ from node.types import PeerId
 LOG = logging.getLogger(__name__)
 
 
-class GossipCallback(transformers.TrainerCallback):  # type: ignore[misc]  # its bases are made lazily
+class GossipCallback(transformers.TrainerCallback):
     """Makes the training that it is a callback of a node of a gossip network.
 
     After every `every` optimizer steps, and after the last one, the trainable parameters are averaged with the
@@ -109,10 +108,10 @@ class GossipCallback(transformers.TrainerCallback):  # type: ignore[misc]  # its
         if step % self._place.every == 0 or step >= state.max_steps:
             self._take(meeting.exchange(step), state, control)
 
-    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Mapping[str, float], **said: Any) -> None:
+    def on_evaluate(self, args: Any, state: Any, control: Any, **said: Any) -> None:
         """The accuracy goes with the next round's record."""
         if self._meeting is not None:
-            self._meeting.accuracy = metrics.get("eval_accuracy")
+            self._meeting.accuracy = said.get("metrics", {}).get("eval_accuracy")
 
     def on_train_end(self, args: Any, state: Any, control: Any, **said: Any) -> None:
         """Says goodbye; after the last round only when slower neighbours need us no more, or `linger` is over."""

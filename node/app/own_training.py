@@ -227,7 +227,7 @@ def meet(place: Place, args: Any, state: Any, said: Mapping[str, Any]) -> Meetin
 
 def _length(loader: Any) -> int | None:
     """Examples that a training reads; None of a stream."""
-    dataset = getattr(loader, "dataset", None)
+    dataset: Any = getattr(loader, "dataset", None)
     return len(dataset) if hasattr(dataset, "__len__") else None
 
 

@@ -126,7 +126,8 @@ class Trainables:
     @property
     def task(self) -> Task:
         """What the model is made for, by its class; a causal language model if nothing else."""
-        base = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+        wrapped: Any = self.model
+        base = wrapped.get_base_model() if hasattr(wrapped, "get_base_model") else wrapped
         found = (task for ending, task in HEADS.items() if type(base).__name__.endswith(ending))
         return next(found, "causal_lm")
 

@@ -184,8 +184,9 @@ class Network:
         )
 
     def _product_distance(self, counted: Sequence[PeerId], round: int | None) -> float | None:
-        records = [self._seen[p].records[round] for p in counted] if round is not None else []
-        lengths = {len(record.product) for record in records}
+        if round is None:
+            return None
+        lengths = {len(self._seen[p].records[round].product) for p in counted}
         return (
             consensus_distance(self._stack(counted, round, "product"))
             if len(lengths) == 1 and 0 not in lengths
