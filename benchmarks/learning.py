@@ -25,19 +25,19 @@ from pathlib import Path
 
 from _figures import ROOT, Figure, commit, main
 
-PARTS = (  # modules of _learning: the longest first, so that two processes end together
-    "levers",
-    "levers_steps",
-    "levers_nodes",
+PARTS = (  # modules of _learning
     "relay",
-    "sharing",
     "products",
-    "baselines",
-    "foundation",
     "codecs",
-    "full",
+    "levers",
     "remedies",
+    "baselines",
+    "sharing",
+    "foundation",
+    "full",
     "causal",
+    "levers_nodes",
+    "levers_steps",
 )
 AT_ONCE = 2  # processes
 KEPT = ROOT / "benchmarks" / "out" / "learning"
