@@ -14,7 +14,7 @@ from node.graph.topology import Topology
 from node.learn.methods import LoraSettings
 from node.learn.objective import ObjectiveSettings
 from node.learn.prepare import LearnSettings
-from node.learn.trainer import TrainSettings
+from node.learn.train_settings import TrainSettings
 from node.types import Digests, PeerId
 
 

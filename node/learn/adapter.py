@@ -172,15 +172,8 @@ def attach(base: Base, settings: LoraSettings, seed: int, share: Sequence[str] =
         ConfigError: the settings do not fit the architecture (targets, layers or parameters that it does not have).
     """
     changed = adapted(base, settings)
-    changed.model.eval()  # the base's own dropout stays off; see `live_dropout`
+    changed.model.eval()  # the base's own dropout stays off; see node.learn.dropout
     return Adapter(base, settings, changed, seed, share)
-
-
-def live_dropout(model: nn.Module, on: bool) -> None:
-    """Switch LoRA's dropout. The base's own stays off in training too: a few thousand parameters need no such brake."""
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Dropout) and "lora_dropout" in name:
-            module.train(on)
 
 
 def _freeze(parameters: Mapping[str, nn.Parameter], patterns: Sequence[str]) -> dict[str, nn.Parameter]:

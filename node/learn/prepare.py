@@ -30,7 +30,8 @@ from node.learn.passes import Reader
 from node.learn.prefix import Remembered, bytes_needed, find_prefix
 from node.learn.recompute import recompute_layers
 from node.learn.texts import Texts
-from node.learn.trainer import LocalTrainer, TrainSettings
+from node.learn.train_settings import TrainSettings
+from node.learn.trainer import LocalTrainer
 from node.types import Digests, Shared
 
 

@@ -11,8 +11,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,83 +20,23 @@ from torch import Tensor
 
 from node.errors import ConfigError
 from node.learn import draw
-from node.learn.adamw import AdamW, AdamWSettings, no_moments
-from node.learn.adapter import live_dropout
+from node.learn.adamw import AdamW, no_moments
 from node.learn.blocks import active, blocks_of
 from node.learn.clip import clip
 from node.learn.data import TestSet
-from node.learn.device import DeviceName
+from node.learn.dropout import Dropout
 from node.learn.metrics import named
-from node.learn.objective import PLAIN, Objective, ObjectiveSettings
+from node.learn.objective import PLAIN, Objective
+from node.learn.order import Order
 from node.learn.passes import Reader
 from node.learn.patience import PRIVATE_LOSS, Patience
-from node.learn.rates import Schedule, rate
 from node.learn.texts import IGNORED
+from node.learn.train_settings import TrainSettings
 from node.types import Shared, Vector
-
-PrefixCache: TypeAlias = Literal["auto", "on", "off"]
-Packing: TypeAlias = Literal["auto", "on", "off"]
 
 
 class Interrupted(Exception):
     """`stop` was called; the round was given up and left no trace."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrainSettings:
-    """How a node trains. The defaults are the demo's; docs/experiments.md says where they come from."""
-
-    learning_rate: float = 7e-3
-    micro_batch_size: int = 16  # examples a forward pass
-    accumulation: int = 1  # forward passes a step
-    local_steps: int = 1  # K, steps a round
-    sequence_len: int = 16  # tokens; longer texts are cut
-    weight_decay: float = 0.0
-    beta1: float = 0.8  # 0.9 costs up to 2 points: a delayed gradient is late already
-    beta2: float = 0.99  # shorter memory than the usual 0.999: a run has a hundred steps, not thousands
-    delayed: bool = True  # see node.learn.adamw; changes a lone learner by one step of lag
-    floored: bool = False  # moments come by a codec that loses bits; see node.learn.adamw
-    max_grad_norm: float | None = None  # L2; a longer gradient is cut to it
-    schedule: Schedule = "linear"  # linear, cosine: the rate falls to 0 at the last round
-    rounds: int = 120  # of the run: where a falling schedule ends
-    warmup: float = 0.2  # share of the rounds over which the learning rate grows to its full value
-    objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)  # what a step minimises, besides
-    alternate: int = 0  # rounds that only B, then only A, are stepped; 0: both in every round
-    patience: int = 0  # evaluations without a smaller private loss before the node stops stepping; 0: it never does
-    checkpointing: bool = False  # see node.learn.recompute
-    device: DeviceName = "cpu"
-    four_bits: bool = False  # the frozen weights; see node.learn.device
-    bf16: bool = False
-    prefix_cache: PrefixCache = "auto"
-    prefix_cache_limit: int = 1 << 30  # bytes
-    eval_every: int = 0  # rounds between evaluations of the vectors handed in; 0: never while training
-    eval_examples: int = 256  # of each test set, in those evaluations
-    eval_answers: int = 16  # questions whose greedy answers are compared with the wanted ones, in every evaluation
-    packing: Packing = "auto"  # of conversations: several short ones in a row
-
-    def __post_init__(self) -> None:
-        for name in ("learning_rate", "micro_batch_size", "accumulation", "local_steps", "rounds", "max_grad_norm"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ConfigError(f"train.{name}: {value} seen, a number above 0 wanted")
-        if not 0.0 <= self.warmup < 1.0:
-            raise ConfigError(f"train.warmup: {self.warmup} seen, a share of the rounds from 0 to below 1 wanted")
-        if self.sequence_len < 2:
-            raise ConfigError(f"train.sequence_len: {self.sequence_len} seen, 2 or more tokens wanted")
-
-    def optimizer(self) -> AdamWSettings:
-        return AdamWSettings(
-            self.learning_rate,
-            self.weight_decay,
-            self.beta1,
-            self.beta2,
-            delayed=self.delayed,
-            floored=self.floored,
-        )
-
-    def rate(self, round: int) -> float:
-        """What the learning rate is multiplied with in this round (0 is the first)."""
-        return rate(self.schedule, self.warmup, self.rounds, round)
 
 
 class LocalTrainer:
@@ -125,7 +64,7 @@ class LocalTrainer:
         if len(own) == 0:
             raise ConfigError(f"datasets: node {stream!r} has no examples; wanted at least one (see partition)")
         self._reader = reader
-        self._own = own
+        self._order = Order(own, seed, stream)
         self._test = test
         self._tested_on = tested_on
         self._held = [] if held is None else [int(i) for i in held]
@@ -142,12 +81,11 @@ class LocalTrainer:
         self._shared, self._private = self._split(start | no_moments(adapter.whole.d, len(self._blocks)))
         self._patience = Patience(settings.patience)
         self._steps = 0  # of all rounds so far
-        self._order: tuple[int, NDArray[np.int64]] | None = None  # (epoch, permutation) in use
         self._stopped = threading.Event()
 
     @property
     def examples(self) -> int:
-        return len(self._own)
+        return len(self._order)
 
     def initial(self) -> Shared:
         """x_0 as channels: theta (d,), and with shared moments m, s (d,) and scalars (2 a shared block)."""
@@ -223,15 +161,9 @@ class LocalTrainer:
         return {name: torch.cat([shared[name], t]) if name in shared else t for name, t in self._private.items()}
 
     def indices(self, step: int) -> list[int]:
-        """The texts that step sees: consecutive places in a row of seeded permutations of our own examples."""
+        """The texts that step sees: consecutive places in the order of our own examples."""
         size = self._settings.micro_batch_size * self._settings.accumulation
-        return [self._at(position) for position in range(step * size, (step + 1) * size)]
-
-    def _at(self, position: int) -> int:
-        epoch, place = divmod(position, len(self._own))
-        if self._order is None or self._order[0] != epoch:
-            self._order = epoch, draw.permutation(len(self._own), *self._purpose, "epoch", epoch)
-        return int(self._own[self._order[1][place]])
+        return self._order.texts(step * size, size)
 
     def _stepped(self, round: int, shared: Shared) -> tuple[dict[str, Tensor], list[float]]:
         """All channels after K steps, wherever the model is, and the loss of each step."""
@@ -276,9 +208,9 @@ class LocalTrainer:
         counts = [int((self._reader.texts.batch(part).targets != IGNORED).sum()) for part in parts]
         return [(part, count / sum(counts)) for part, count in zip(parts, counts, strict=True) if count]
 
-    def _dropout(self, step: int, number: int) -> _Dropout:
+    def _dropout(self, step: int, number: int) -> Dropout:
         part = (number,) if number else ()
-        return _Dropout(self._reader, draw.integer(*self._purpose, "dropout", step, *part))
+        return Dropout(self._reader.adapter, draw.integer(*self._purpose, "dropout", step, *part))
 
     def _measured_at(self, round: int, shared: Shared) -> dict[str, float]:
         """What is measured of the vectors that a round starts from; "accuracy" is that on the test set."""
@@ -308,23 +240,3 @@ class LocalTrainer:
     def _check(self) -> None:
         if self._stopped.is_set():
             raise Interrupted
-
-
-class _Dropout:
-    """LoRA's dropout on, drawn from a seed of the step's own; torch's global generator is put back afterwards."""
-
-    def __init__(self, reader: Reader, seed: int) -> None:
-        self._adapter = reader.adapter
-        self._seed = seed
-        self._saved: Tensor | None = None
-
-    def __enter__(self) -> None:
-        if self._adapter.settings.dropout > 0.0:
-            self._saved = torch.get_rng_state()
-            torch.manual_seed(self._seed)
-            live_dropout(self._adapter.model, True)
-
-    def __exit__(self, *error: object) -> None:
-        if self._saved is not None:
-            torch.set_rng_state(self._saved)
-            live_dropout(self._adapter.model, False)

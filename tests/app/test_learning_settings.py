@@ -13,7 +13,7 @@ from node.errors import ConfigError
 from node.learn.adapter import attach
 from node.learn.methods import LoraSettings
 from node.learn.prepare import open_model
-from node.learn.trainer import TrainSettings
+from node.learn.train_settings import TrainSettings
 from tests.learn import tiny
 
 

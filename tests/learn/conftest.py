@@ -13,7 +13,7 @@ from node.learn.adapter import LoraSettings
 from node.learn.data import DatasetSettings, DataSettings
 from node.learn.partition import PartitionSettings
 from node.learn.prepare import LearnSettings
-from node.learn.trainer import TrainSettings
+from node.learn.train_settings import TrainSettings
 from tests.learn import tiny
 
 torch.set_num_threads(1)

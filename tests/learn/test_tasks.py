@@ -17,7 +17,7 @@ from node.learn.partition import PartitionSettings
 from node.learn.passes import Reader
 from node.learn.prepare import LearnSettings, Prepared, open_learner, open_model, prepare
 from node.learn.preview import example, numbers
-from node.learn.trainer import TrainSettings
+from node.learn.train_settings import TrainSettings
 from tests.learn import tiny
 from tests.learn.runs import run
 

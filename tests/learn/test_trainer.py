@@ -11,7 +11,8 @@ from node.errors import ConfigError
 from node.learn.objective import ObjectiveSettings
 from node.learn.partition import PartitionSettings
 from node.learn.prepare import LearnSettings, Prepared, open_learner, open_model, prepare
-from node.learn.trainer import Interrupted, TrainSettings
+from node.learn.train_settings import TrainSettings
+from node.learn.trainer import Interrupted
 from node.types import Shared
 from tests.learn.runs import run
 
@@ -101,14 +102,14 @@ def test_what_is_handed_in_stays_as_it_is(settings: LearnSettings) -> None:
 
 
 def test_an_epoch_sees_every_example_once_and_nodes_see_their_own(settings: LearnSettings) -> None:
-    trainer = _node(settings).trainer
-    own = sorted(int(i) for i in trainer._own)
+    node = _node(settings)
+    trainer, own = node.trainer, sorted(int(i) for i in node.own)
 
     seen = [i for step in range(len(own)) for i in trainer.indices(step)][: 3 * len(own)]
 
     assert Counter(seen) == dict.fromkeys(own, 3)
     assert seen[: len(own)] != seen[len(own) : 2 * len(own)]
-    assert not set(own) & {int(i) for i in _node(settings, "n1", 1).trainer._own}
+    assert not set(own) & {int(i) for i in _node(settings, "n1", 1).own}
 
 
 def test_stop_interrupts_a_running_round_and_leaves_no_trace(settings: LearnSettings) -> None:
