@@ -71,7 +71,7 @@ def test_a_text_has_the_same_bits_whichever_batch_asks_first(settings: LearnSett
     first, second = (n.trainer._reader.remembered for n in (one, two))
     assert first is not None
     assert second is not None
-    own = [int(i) for i in one.trainer._own]
+    own = [int(i) for i in one.own]
 
     for index in own:
         first.hidden([index])
