@@ -362,9 +362,9 @@ class GossipConfig(Settings):
     topology: Name | None = Field(default=None, description="topology file; the command line may give it instead")
     rounds: int = Field(default=80, ge=1, le=10**9, description="all nodes end after the same round")
     mixing: MixingRule = Field(
-        default=Rule(name="dpsgd"),
-        description="dpsgd: one exchange a round, weights of W; exact: the exact mean, in several hops; "
-        "push-sum: keeps the mean over edges that lose messages or work one way; auto: what suits the topology; "
+        default=Rule(name="auto"),
+        description="auto: what suits the topology, told at the start; dpsgd: one exchange a round, weights of W; "
+        "exact: the exact mean, in several hops; push-sum: keeps the mean where links lose messages or work one way; "
         "more in docs/algorithms.md",
     )
     mode: Literal["synchronous", "asynchronous"] = Field(

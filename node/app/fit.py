@@ -24,7 +24,13 @@ def fitted(config: NodeConfig, topology: Topology) -> tuple[NodeConfig, Topology
     """
     g, choice = config.gossip, None
     if g.mixing.name == AUTO:
-        choice = choose(topology, joins=g.joins, asynchronous=g.mode == "asynchronous", moments=g.moments)
+        choice = choose(
+            topology,
+            joins=g.joins,
+            asynchronous=g.mode == "asynchronous",
+            moments=g.moments,
+            products=_over_neighbours(config),
+        )
         rule = MIXINGS[choice.mixing].settings(name=choice.mixing)
         config = config.model_copy(update={"gossip": g.model_copy(update={"mixing": rule})})
         topology = choice.on(topology)
@@ -43,20 +49,24 @@ def fitted(config: NodeConfig, topology: Topology) -> tuple[NodeConfig, Topology
     return config, topology, choice
 
 
+def _over_neighbours(config: NodeConfig) -> str:
+    """The setting that mixes LoRA's products, which only dpsgd can; empty: none does."""
+    if config.gossip.products in ("procrustes", "svd"):
+        return f"gossip.products: {config.gossip.products}"
+    return "" if config.lora.own_rank is None else "lora.own_rank"
+
+
 def _check_products(config: NodeConfig) -> None:
     """Only a mean over neighbours can be taken of products; each hop of another rule means something by its entries."""
-    rule, products = config.gossip.mixing.name, config.gossip.products
-    said = f"gossip.products: {products}" if products in ("procrustes", "svd") else None
-    if config.lora.own_rank is not None:
-        if products == "procrustes":
-            raise ConfigError(
-                "gossip.products: procrustes turns directions into each other, which lora.own_rank keeps apart; "
-                "wanted products: factors or svd, or no own_rank"
-            )
-        said = said or "lora.own_rank"
+    rule, products, said = config.gossip.mixing.name, config.gossip.products, _over_neighbours(config)
+    if config.lora.own_rank is not None and products == "procrustes":
+        raise ConfigError(
+            "gossip.products: procrustes turns directions into each other, which lora.own_rank keeps apart; "
+            "wanted products: factors or svd, or no own_rank"
+        )
     if products == "alternate" and rule == "des-loc":  # its periods would beat with the turns
         raise ConfigError("gossip.products: alternate with gossip.mixing: des-loc; wanted mixing: dpsgd, or factors")
-    if said is not None and rule != "dpsgd":
+    if said and rule != "dpsgd":
         raise ConfigError(f"{said} with gossip.mixing: {rule}; wanted mixing: dpsgd, or products: factors")
 
 

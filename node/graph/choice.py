@@ -4,6 +4,7 @@ Pure: every node comes to the same choice from the same files, and the hello com
 file promises and what the node file allows, never by what goes on in the network. The first line that holds:
 
   W weighs the nodes by their data                                      dpsgd: a plain mean would undo that
+  LoRA's products are mixed, or ranks are unequal                       dpsgd: they are means over neighbours
   nodes may join, or nobody waits for a neighbour                       push-sum
   an edge works one way only, or W does not keep the mean               push-sum
   there is a schedule                                                   dpsgd on it
@@ -52,7 +53,7 @@ class Choice(NamedTuple):
         return topology if self.schedule is None else replace(topology, schedule=self.schedule)
 
 
-def choose(topology: Topology, *, joins: bool, asynchronous: bool, moments: bool) -> Choice:
+def choose(topology: Topology, *, joins: bool, asynchronous: bool, moments: bool, products: str = "") -> Choice:
     """See the list above.
 
     Args:
@@ -60,6 +61,7 @@ def choose(topology: Topology, *, joins: bool, asynchronous: bool, moments: bool
         joins: whether nodes may join (`gossip.joins`).
         asynchronous: whether nobody waits (`gossip.mode`).
         moments: whether AdamW's moments are mixed (`gossip.moments`); says something, decides nothing.
+        products: the setting that wants a mean over neighbours (`gossip.products: svd`, ...); empty: none.
 
     Raises:
         ConfigError: an open topology that nodes may join, or in which two nodes cannot meet.
@@ -68,6 +70,8 @@ def choose(topology: Topology, *, joins: bool, asynchronous: bool, moments: bool
         return _of_open(topology, joins, asynchronous, moments)
     if topology.schedule is None and topology.weights in WEIGHED:
         return Choice("dpsgd", None, f"weights: {topology.weights} is there to count, and other rules take no notice")
+    if products:
+        return Choice("dpsgd", None, f"{products} is a mean over neighbours")
     if joins or asynchronous:
         why = "nodes may join" if joins else "nobody waits for a neighbour"
         return Choice("push-sum", None, f"{why}, and push-sum keeps the mean whatever arrives when")
