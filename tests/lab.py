@@ -48,7 +48,7 @@ labels: [files, net, maths]
 output_dir: run
 lora: {r: 2, alpha: 4, target_modules: [query, value], layers: [2]}
 train: {learning_rate: 1e-2, micro_batch_size: 4, sequence_len: 16}
-gossip: {topology: topology.yaml, rounds: 40}
+gossip: {topology: topology.yaml, rounds: 40, mixing: dpsgd}
 """
 
 

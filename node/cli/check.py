@@ -11,7 +11,7 @@ import typer
 from node.app.model_card import TEST_SETS
 from node.app.preflight import check_code, check_files, check_ports
 from node.cli.console import Json, note, print_json
-from node.cli.options import NODE_FILE, AllowCode, Config, Set, TopologyFile, read_settings
+from node.cli.options import NODE_FILE, AllowCode, Config, Set, TopologyFile, read_settings, tell
 from node.config import NodeConfig, code_of
 from node.errors import ConfigError
 from node.graph.topology import Topology
@@ -31,10 +31,11 @@ def check(
     json: Json = False,
 ) -> int:
     """Try config, topology, files, ports, model and data; with --id also the neighbours. Nothing is written."""
-    settings, graph = read_settings(config, topology, changes)
+    settings, graph, choice = read_settings(config, topology, changes)
     if id is not None and id not in graph.nodes:
         raise ConfigError(f"--id {id}: not a node of {graph.source} ({', '.join(graph.nodes)})")
     peers = [PeerId(id)] if id else list(graph.nodes)
+    tell(choice)
     edges = f"{len(graph.edges)} edges" if graph.is_static else f"{len(graph.links)} pairs that meet by schedule"
     found = {"config": "ok", "topology": f"ok: {len(graph.nodes)} nodes, {edges}"}
     if code_of(settings) is not None:

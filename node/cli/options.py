@@ -12,6 +12,7 @@ from node.app.fit import fitted
 from node.cli.console import RUNS, note
 from node.config import NodeConfig, anchored, load_node_config, load_topology, set_values
 from node.errors import ConfigError
+from node.graph.choice import Choice
 from node.graph.topology import Topology
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The node file; none: the demo's settings.")]
@@ -29,8 +30,14 @@ AllowCode = Annotated[
 NODE_FILE = Path("node.yaml")
 
 
-def read_settings(config: Path, topology: Path | None, changes: list[str] | None) -> tuple[NodeConfig, Topology]:
+def read_settings(
+    config: Path, topology: Path | None, changes: list[str] | None
+) -> tuple[NodeConfig, Topology, Choice | None]:
     """Both files, checked. Where a topology is named and there is no node file, the demo's settings serve.
+
+    Returns:
+        Settings and graph as they are to be run, and what `gossip.mixing: auto` became: to be told (`tell`) by verbs
+        that have found nothing wrong.
 
     Raises:
         ConfigError: the first thing that is wrong.
@@ -44,10 +51,13 @@ def read_settings(config: Path, topology: Path | None, changes: list[str] | None
     path = topology or (Path(settings.gossip.topology) if settings.gossip.topology else None)
     if path is None:
         raise ConfigError(f"{config}: gossip.topology is not set; name a topology file there or on the command line")
-    settings, graph, choice = fitted(settings, load_topology(path))
+    return fitted(settings, load_topology(path))
+
+
+def tell(choice: Choice | None) -> None:
+    """Say what `auto` became."""
     if choice is not None:
         note(choice.line)
-    return settings, graph
 
 
 def change_settings(settings: NodeConfig, changes: list[str] | None) -> NodeConfig:

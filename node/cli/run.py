@@ -13,7 +13,7 @@ from node.app.processes import interruptible, running, state_of, telling
 from node.app.run_files import write_files
 from node.app.run_folder import RunFolder
 from node.cli.console import Json, note
-from node.cli.options import NODE_FILE, AllowCode, Config, Fresh, Set, TopologyFile, read_settings
+from node.cli.options import NODE_FILE, AllowCode, Config, Fresh, Set, TopologyFile, read_settings, tell
 from node.cli.up import report
 from node.errors import ConfigError
 from node.graph.reading import did_you_mean
@@ -30,7 +30,7 @@ def run(
     json: Json = False,
 ) -> int:
     """Run one node of a topology here until the last round or a signal. It resumes from its checkpoint."""
-    settings, graph = read_settings(config, topology, changes)
+    settings, graph, choice = read_settings(config, topology, changes)
     check_code(settings, allow_code)
     peer = PeerId(id)
     if peer not in graph.nodes:
@@ -50,6 +50,7 @@ def run(
     node = Node(folder, prepare(settings, graph, peer, allow_code), peer, fresh=fresh)
     new = [path for path in (folder.node(peer).path, folder.path) if not path.exists()]
     write_files(folder, settings, graph)
+    tell(choice)
     try:
         with telling(folder.node(peer)):
             interruptible()

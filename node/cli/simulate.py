@@ -13,7 +13,7 @@ from node.app.preflight import check_code, check_files
 from node.app.run_files import write_files
 from node.app.run_folder import RunFolder, read_json
 from node.cli.console import Json, note, plain, print_json, results
-from node.cli.options import NODE_FILE, AllowCode, Config, Set, read_settings
+from node.cli.options import NODE_FILE, AllowCode, Config, Set, read_settings, tell
 from node.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def simulate(
 
     It leaves a run folder as `gossip up` does; its records hold no seconds, and it cannot be continued.
     """
-    settings, graph = read_settings(config, topology, changes)
+    settings, graph, choice = read_settings(config, topology, changes)
     check_code(settings, allow_code)
     run = RunFolder(Path(settings.output_dir))
     if run.path.exists() and not fresh:
@@ -47,6 +47,7 @@ def simulate(
     if run.path.exists():
         _remove(run)
     write_files(run, settings, graph)
+    tell(choice)
     rounds = settings.gossip.rounds
     outcome = in_one_process(run, warm, lambda after: _tell(after, rounds))
     document = _document(run, outcome.rounds[-1])

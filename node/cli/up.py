@@ -16,7 +16,7 @@ from node.app.processes import ProcessState, running
 from node.app.run_files import write_files
 from node.app.run_folder import RunFolder, read_json
 from node.cli.console import Json, note, print_json
-from node.cli.options import NODE_FILE, AllowCode, Config, Fresh, Set, read_settings
+from node.cli.options import NODE_FILE, AllowCode, Config, Fresh, Set, read_settings, tell
 from node.cli.progress import RunProgress
 from node.config import NodeConfig
 from node.errors import ConfigError
@@ -40,7 +40,7 @@ def up(
 
     Nodes that stopped before go on from their checkpoints; nodes that run already are left alone.
     """
-    settings, graph = read_settings(config, topology, changes)
+    settings, graph, choice = read_settings(config, topology, changes)
     check_code(settings, allow_code)
     run = RunFolder(Path(settings.output_dir))
     soon = launcher.starting(run)
@@ -51,6 +51,7 @@ def up(
     check_ports(graph, idle)
     isnew = not run.path.exists()
     write_files(run, settings, graph)
+    tell(choice)
     note(f"{run.path}: starting {', '.join(idle)}; watch: ./monitor.py {graph.addresses[graph.reachable[0]]}")
     jobs = [{"kind": "node", "name": p, "fresh": fresh} for p in idle]
     server = launcher.start(run, jobs, settings.threads, restart=restart, allow_code=allow_code)

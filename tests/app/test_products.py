@@ -27,7 +27,7 @@ RING = Topology.from_mapping({"nodes": 4, "generator": "ring"}, "ring.yaml")
 
 
 def config(**gossip: Any) -> NodeConfig:
-    return check_config({"gossip": gossip}, "node.yaml")
+    return check_config({"gossip": {"mixing": "dpsgd", **gossip}}, "node.yaml")
 
 
 def test_pairs_are_found_by_their_names():

@@ -300,7 +300,7 @@ def test_a_topology_alone_runs_with_the_demos_settings(tmp_path: Path, monkeypat
     (tmp_path / "two.yaml").write_text("nodes: {a: '127.0.0.1:1', b: '127.0.0.1:2'}\nedges: [[a, b]]\n")
     monkeypatch.chdir(tmp_path)
 
-    settings, graph = read_settings(NODE_FILE, Path("two.yaml"), ["gossip.rounds=7"])
+    settings, graph, _ = read_settings(NODE_FILE, Path("two.yaml"), ["gossip.rounds=7"])
 
     assert graph.nodes == ("a", "b")
     assert (settings.base_model, settings.output_dir, settings.gossip.rounds) == ("minilm", "runs/two", 7)

@@ -44,7 +44,7 @@ def test_three_lines_make_a_node_file():
     config = check(MINIMAL)
 
     assert config.datasets[0].path == "data/{id}.jsonl"
-    assert (config.lora.r, config.gossip.mixing.name, config.gossip.moments) == (8, "dpsgd", True)
+    assert (config.lora.r, config.gossip.mixing.name, config.gossip.moments) == (8, "auto", True)
 
 
 def test_all_words_of_the_issue_are_read():

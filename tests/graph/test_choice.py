@@ -119,3 +119,10 @@ def test_nodes_without_edges_cannot_be_joined():
 def test_private_moments_are_spoken_of_where_mixing_is_sparse():
     assert "gossip.moments" in chosen(nodes_only(8), moments=False).reason
     assert "gossip.moments" not in chosen(nodes_only(8)).reason
+
+
+def test_products_are_mixed_by_a_mean_over_neighbours():
+    choice = choose(graph(generator="ring"), joins=False, asynchronous=False, moments=True, products="lora.own_rank")
+
+    assert (choice.mixing, choice.schedule) == ("dpsgd", None)
+    assert "lora.own_rank" in choice.reason

@@ -55,7 +55,9 @@ class Script:
         index, before = list(graph.nodes).index(peer), said.pop("before", ())
         self.model = said.pop("model", None) or own.make_model(bert)
         self.rows = own.Rows(own.tokenizer_of(bert), index, len(graph.nodes))
-        self.callback = GossipCallback(graph, peer, **({"every": 2, "output_dir": folder / "run"} | said))
+        self.callback = GossipCallback(
+            graph, peer, **({"every": 2, "output_dir": folder / "run", "mixing": "dpsgd"} | said)
+        )
         callbacks = [*before, self.callback]
         self.trainer = own.make_trainer(self.model, self.rows, folder / peer, callbacks=callbacks, **args)
         self.error: BaseException | None = None
