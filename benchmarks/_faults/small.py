@@ -80,7 +80,7 @@ def make_run(folder: Path, graph: Topology, **gossip: Any) -> RunFolder:
         "lora": {"r": 2, "alpha": 8.0, "target_modules": ["query", "value"]},
         "train": {"learning_rate": 2e-2, "micro_batch_size": 8, "sequence_len": 16},
         "checkpoint_every": gossip.pop("checkpoint_every", 1),
-        "gossip": {"topology": str(run.topology), **gossip},
+        "gossip": {"topology": str(run.topology), "mixing": "dpsgd", **gossip},
     }
     write_yaml(run.config, check_config(settings, "benchmark"))
     document = {"nodes": dict(graph.addresses), "edges": [list(edge) for edge in graph.edges]}
