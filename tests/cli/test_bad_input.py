@@ -75,7 +75,7 @@ WRONG_FILES: dict[str, tuple[Spoil, tuple[str, ...]]] = {
     "one label": (edited("node.yaml", "[files, net, maths]", "[files]"), ("labels", "2 or more")),
     "missing label file": (edited("node.yaml", "[files, net, maths]", "./labels.txt"), ("labels.txt",)),
     "code that the command line does not allow": (
-        edited("node.yaml", "rounds: 40", "mixing: rules:mean, rounds: 40"),
+        edited("node.yaml", "mixing: dpsgd", "mixing: rules:mean"),
         ("gossip.mixing: 'rules:mean' is code of your own", "wanted --allow-code"),
     ),
     "a file that allows code": (
