@@ -14,7 +14,7 @@ from typing import Any
 from _figures import Figure
 
 from _learning.network import IID, Result, Setting, pooled, run
-from _learning.tables import gain, nodes, seeds, several
+from _learning.tables import gain, networks, seeds, several
 
 BASE = Setting(data="domains", partition=IID, mixing="dpsgd", rounds=10)
 GRAPHS: Mapping[str, Any] = {"ring": "ring", "Erdos-Renyi": "erdos_renyi"}
@@ -34,7 +34,7 @@ def rows(quick: bool) -> list[Figure]:
         return _cell(10, "ring", ("float32", "int4"), [short], [pooled(short)])
     settings = [replace(BASE, seed=seed) for seed in seeds(quick)]
     whole = [pooled(setting) for setting in settings]
-    figures = [several("10 domains, one learner with all the data, same steps", whole)]
+    figures = [several("10 domains: one learner with all the data, same steps", whole)]
     for (n, graph), codecs in CELLS.items():
         figures += _cell(n, graph, codecs, settings, whole)
     return [*figures, *_moments([replace(SKEWED, seed=seed) for seed in seeds(quick)])]
@@ -46,7 +46,7 @@ def _cell(n: int, graph: str, codecs: tuple[str, ...], settings: list[Setting], 
     plain = [result.accuracy for result in found["float32"]]
     figures.append(gain(f"{head}: float32 minus one learner with all the data", plain, whole, least=-1.5))
     for codec, results in found.items():
-        figures += nodes(f"{head}, {codec}", results)
+        figures += networks(f"{head}: {codec}", results)
         if codec in MOST:
             ours = [result.accuracy for result in results]
             figures.append(gain(f"{head}: {codec} minus float32", ours, plain, least=-MOST[codec]))
@@ -56,10 +56,10 @@ def _cell(n: int, graph: str, codecs: tuple[str, ...], settings: list[Setting], 
 def _moments(settings: list[Setting]) -> list[Figure]:
     """Parameters and moments by the same codec, where hardly anything but moments carries the others' classes."""
     head, plain = "ring of 8, one intent a node, moments shared", [_sent(s, "float32") for s in settings]
-    figures = nodes(f"{head}, float32", plain)
+    figures = networks(f"{head}: float32", plain)
     for codec in ("int8", "int4"):
         found = [_sent(s, codec) for s in settings]
-        figures += nodes(f"{head}, {codec}", found)
+        figures += networks(f"{head}: {codec}", found)
         figures.append(gain(f"{head}: {codec} minus float32", [r.accuracy for r in found], [r.accuracy for r in plain]))
     return figures
 

@@ -15,7 +15,7 @@ from _figures import Figure
 from numpy.typing import NDArray
 
 from _learning.network import Result, Setting, dirichlet, layout_of, run
-from _learning.tables import gain, nodes, seeds, several
+from _learning.tables import gain, networks, seeds, several
 from node.core.events import Mixed
 from node.types import Pair, PeerId
 
@@ -44,12 +44,12 @@ def rows(quick: bool) -> list[Figure]:
             runs[method] = [
                 run(setting(method, p, seed, quick), on_mixed=watched if seed == 0 else None) for seed in seeds(quick)
             ]
-            found += _table(f"p {p:g}, {method}", runs[method])
+            found += _table(f"p {p:g}: {method}", runs[method])
         found += _promises(p, {method: [r.accuracy for r in results] for method, results in runs.items()})
         seen += course.terms()
-        found.append(Figure(f"p {p:g}, cross term by mean product, last round", seen[-1].share, "1"))
+        found.append(Figure(f"p {p:g}: cross term by mean product, last round", seen[-1].share, "1"))
     slope = float(np.polyfit(np.log([c.distance for c in seen]), np.log([c.term for c in seen]), 1)[0])
-    return [*found, Figure("cross term, power of the distance of factors (fit over all rounds)", slope, "1")]
+    return [*found, Figure("cross term: power of the distance of factors (fit over all rounds)", slope, "1")]
 
 
 def setting(method: str, p: float, seed: int, quick: bool = False, **more: Any) -> Setting:
@@ -70,7 +70,7 @@ def setting(method: str, p: float, seed: int, quick: bool = False, **more: Any) 
 
 def _table(name: str, results: Sequence[Result]) -> list[Figure]:
     distances = [r.product_distance[-1] for r in results]
-    found = nodes(name, results)
+    found = networks(name, results)
     found.append(several(f"{name}: distance of factors", [r.distance[-1] for r in results], "1"))
     if None not in distances:
         found.append(several(f"{name}: distance of products", [d for d in distances if d is not None], "1"))
@@ -82,9 +82,9 @@ def _promises(p: float, accuracies: Mapping[str, Sequence[float]]) -> list[Figur
     least = {"TAD": 0.0 if p < 0.5 else -1.0, "RoLoRA": 0.0}
     plain = accuracies["factors"]
     others = [method for method in accuracies if method != "factors"]
-    found = [gain(f"p {p:g}, {m} over factors", accuracies[m], plain, least=least.get(m)) for m in others]
+    found = [gain(f"p {p:g}: {m} over factors", accuracies[m], plain, least=least.get(m)) for m in others]
     if "TAD" in accuracies:
-        found.append(gain(f"p {p:g}, TAD over RoLoRA", accuracies["TAD"], accuracies["RoLoRA"], least=0.0))
+        found.append(gain(f"p {p:g}: TAD over RoLoRA", accuracies["TAD"], accuracies["RoLoRA"], least=0.0))
     return found
 
 
