@@ -16,7 +16,7 @@ from typing import Any
 from _figures import Figure
 
 from _learning.network import IID, Result, Setting, warm_of
-from _learning.tables import gain, nodes, seeds
+from _learning.tables import gain, networks, seeds
 from node.app import learners
 from node.app.fit import fitted
 from node.app.together import Together
@@ -122,8 +122,8 @@ def _concepts(name: str, renamed: int, quick: bool) -> list[Figure]:
     mean = {arm: [r.accuracy for r in results] for arm, results in found.items()}
     fedsa = mean["A (FedSA-LoRA)"]
     return [
-        *nodes(f"{head}: isolated", alone),
-        *(figure for arm, results in found.items() for figure in nodes(f"{head}: share {arm}", results)),
+        *networks(f"{head}: isolated", alone),
+        *(figure for arm, results in found.items() for figure in networks(f"{head}: share {arm}", results)),
         gain(f"{head}: share A minus share all", fedsa, mean["all"], least=0.0),
         gain(f"{head}: share A minus share all but the head", fedsa, mean["all but the head"]),
         gain(f"{head}: share all but the head minus isolated", mean["all but the head"], [a.accuracy for a in alone]),
