@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from node.complaints import complaint, dotted_keys
 from node.errors import ConfigError
+from node.fields import distinct
 from node.graph.checks import seen
 from node.graph.foreign import MAX_BYTES
 from node.graph.formats import YAML, suffix_of, topology_of
@@ -26,7 +27,7 @@ from node.graph.reading import did_you_mean
 from node.graph.topology import Topology
 from node.graph.writing import Written, text_of
 from node.mixings import MIXINGS, OwnCode
-from node.settings import EMBEDDED, NodeConfig, distinct
+from node.settings import EMBEDDED, NodeConfig
 from node.yaml_files import MAX_BYTES as YAML_BYTES
 from node.yaml_files import MAX_VALUES, parse_yaml, read_text, read_yaml, to_yaml, write_text, yaml_values
 

@@ -22,7 +22,15 @@ LAYERS = (  # the lowest first; names directly below the package
     ("core",),
     ("wire", "observe"),
     ("drivers",),
-    ("yaml_files", "mixings", "settings", "complaints", "config"),  # single modules that make up one layer
+    (
+        "yaml_files",
+        "mixings",
+        "fields",
+        "learning_settings",
+        "settings",
+        "complaints",
+        "config",
+    ),  # single modules that make up one layer
     ("app",),
     ("monitor", "cli", "__main__"),
 )
@@ -32,7 +40,9 @@ SIDEWAYS = {  # the only imports within a layer, each for a reason
     ("cli", "monitor"): "`gossip top` is the monitor",
     ("__main__", "cli"): "`python -m node` is the command",
 }
-ONE_LAYER = frozenset({"yaml_files", "mixings", "settings", "complaints", "config"})  # these may import each other
+ONE_LAYER = frozenset(
+    {"yaml_files", "mixings", "fields", "learning_settings", "settings", "complaints", "config"}
+)  # these may import each other
 TORCH_FREE = ("graph", "wire", "observe", "monitor", "cli", *sorted(ONE_LAYER), "core.messages")
 
 Imports = Mapping[str, frozenset[str]]  # module -> the modules of the same package that it imports

@@ -23,8 +23,8 @@ from node.learn.data import DatasetSettings
 from node.learn.docstrings import NAME
 from node.learn.examples import Task
 from node.learn.partition import PartitionSettings
+from node.learning_settings import PartitionConfig
 from node.monitor.class_picture import SUFFIXES, draw_classes
-from node.settings import PartitionConfig
 from node.types import PeerId
 
 PICTURE = "classes.png"

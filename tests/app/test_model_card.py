@@ -11,7 +11,7 @@ import huggingface_hub
 import pytest
 
 from node.app.model_card import PIPELINES, CardFacts, metadata_of, model_card, told
-from node.settings import LoraConfig
+from node.learning_settings import LoraConfig
 
 FACTS = CardFacts(
     base="someone/some-model",
