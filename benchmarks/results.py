@@ -61,11 +61,11 @@ def _of_nodes(rows: Sequence[Row]) -> tuple[list[str], list[Row]]:
     """Means over nodes with what stands beside them, a line each; and the figures that are none of these."""
     values = {f["name"]: f for f in rows}
     names = [name for name in values if f"{name}: {ENDINGS[0]}" in values]
-    lines = ["| | accuracy | worst node | best minus worst, points | MB sent a node |", "|---|---|---|---|---|"]
+    lines = ["| | mean of nodes | worst node | best minus worst, points | MB sent a node |", "|---|---|---|---|---|"]
     for name in names:
         beside = [values.get(f"{name}: {ending}") for ending in ENDINGS]
-        mean = f"{values[name]['value']:.4g}{values[name]['unit'].removeprefix('accuracy').replace(', ', ' ', 1)}"
-        lines.append(f"| {name} | {mean} | {' | '.join(map(_short, beside))} |")
+        unit = values[name]["unit"].removeprefix("accuracy").removeprefix(", ").replace(", ", " ", 1)
+        lines.append(f"| {name} | {values[name]['value']:.4g} {unit} | {' | '.join(map(_short, beside))} |")
     told = {*names, *(f"{name}: {ending}" for name in names for ending in ENDINGS)}
     return lines if names else [], [f for f in rows if f["name"] not in told]
 
