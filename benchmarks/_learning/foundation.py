@@ -32,8 +32,10 @@ def rows(quick: bool) -> list[Figure]:
         for name, model in (("pretrained", "minilm"), ("random", random_weights())):
             settings = [replace(base, partition=partition, base=model, seed=s) for s in seeds(quick)]
             results = [run(s, watch=2, asked=1) for s in settings]
-            figures += networks(f"ring of {base.nodes}, {skew}: {name} weights", results)
-            figures += [_rounds(f"ring of {base.nodes}, {skew}: {name} weights", results, at, base) for at in LEVELS]
+            figures += networks(f"foundation, ring of {base.nodes}, {skew}: {name} weights", results)
+            figures += [
+                _rounds(f"foundation, ring of {base.nodes}, {skew}: {name} weights", results, at, base) for at in LEVELS
+            ]
     return figures
 
 
