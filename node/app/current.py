@@ -5,8 +5,9 @@ Decides which of the two is newer, by rounds. Reads files only; whoever runs is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, TypeAlias
 
 import torch
@@ -43,42 +44,40 @@ def open_adapter(settings: LearnSettings, peer: PeerId) -> Adapter:
     return attach(open_model(settings, peer), settings.lora, settings.seed, settings.share)
 
 
-def current(run: RunFolder, config: NodeConfig, peer: PeerId, adapter: Adapter) -> Current:
-    """What `peer` has now.
+def current(run: RunFolder, config: NodeConfig, peer: PeerId, opened: Callable[[], Adapter]) -> Current:
+    """What `peer` has now; its model is opened once something of it was found.
 
     Raises:
-        ConfigError: it has saved nothing yet, or what it has saved is of another shape.
+        ConfigError: it has saved nothing yet, or what it has saved is of another shape; what `opened` raises.
     """
-    ended, saved = _found(run, config, peer)
+    folder = run.node(peer)
+    ended = (read_json(folder.result) or {}).get("rounds") if folder.adapter.is_dir() else None
+    saved = CheckpointStore(folder.checkpoint).load()
     if ended is not None and (saved is None or ended >= saved.round):
-        return Current(peer, adapter, adapter.load(run.node(peer).adapter), ended, "adapter")
-    assert saved is not None
+        adapter = opened()
+        return Current(peer, adapter, adapter.load(folder.adapter), int(ended), "adapter")
+    if saved is None:
+        raise ConfigError(
+            f"{folder.path}: nothing saved yet; {peer} writes a checkpoint every {config.checkpoint_every} rounds "
+            f"(checkpoint_every), and its adapter after the last one"
+        )
+    adapter = opened()
     return Current(peer, adapter, _whole(saved, adapter, peer), saved.round, "checkpoint")
 
 
 def each(run: RunFolder, config: NodeConfig, peers: Sequence[PeerId]) -> Iterator[Current]:
     """What each of `peers` has now, one after the other: a base model is opened once unless labels differ."""
-    opened: dict[LearnSettings, Adapter] = {}
-    for peer in peers:
-        _found(run, config, peer)  # before a model is opened for nothing
+    models: dict[LearnSettings, Adapter] = {}
+
+    def opened(peer: PeerId) -> Adapter:
         settings = learn_settings(config, peer)
-        if settings not in opened:
-            opened.clear()  # one base model at a time
-            opened[settings] = open_adapter(settings, peer)
-        yield current(run, config, peer, opened[settings])
+        if settings not in models:
+            models.clear()  # one base model at a time
+            models[settings] = open_adapter(settings, peer)
+        return models[settings]
 
-
-def _found(run: RunFolder, config: NodeConfig, peer: PeerId) -> tuple[int | None, Checkpoint | None]:
-    """The rounds of a saved adapter, and the newest checkpoint; one of them is there."""
-    folder = run.node(peer)
-    ended = (read_json(folder.result) or {}).get("rounds") if folder.adapter.is_dir() else None
-    saved = CheckpointStore(folder.checkpoint).load()
-    if ended is None and saved is None:
-        raise ConfigError(
-            f"{folder.path}: nothing saved yet; {peer} writes a checkpoint every {config.checkpoint_every} rounds "
-            f"(checkpoint_every), and its adapter after the last one"
-        )
-    return None if ended is None else int(ended), saved
+    for peer in peers:
+        yield current(run, config, peer, partial(opened, peer))
 
 
 def _whole(saved: Checkpoint, adapter: Adapter, peer: PeerId) -> Vector:

@@ -53,7 +53,7 @@ def export(run: RunFolder, config: NodeConfig, peer: PeerId, folder: Path, merge
         raise ConfigError("--merge: prompt tuning adds no weights to the model; wanted an export without --merge")
     settings = learn_settings(config, peer)
     whole = replace(settings, train=replace(settings.train, bf16=False, four_bits=False, device="cpu"))
-    now = current(run, config, peer, open_adapter(whole if merge else settings, peer))
+    now = current(run, config, peer, lambda: open_adapter(whole if merge else settings, peer))
     make_folder(folder, "change -o")
     if merge:
         save_merged(now.adapter, now.theta, folder)

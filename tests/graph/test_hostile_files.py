@@ -118,9 +118,8 @@ def test_the_worst_are_as_cheap_in_a_command_of_their_own(tmp_path: Path, start:
     took = cheapest(lambda: alone(path), start.seconds + SECONDS)
 
     refused(path, took, FILES[name])
-    assert (
-        took.seconds - start.seconds < 2 * SECONDS * slow
-    )  # twice: it came to 1.12 once on cores that were shared by six
+    slow = max(slow, slowness())  # others may have come since
+    assert took.seconds - start.seconds < SECONDS * slow
     assert took.mib < MIB
 
 
