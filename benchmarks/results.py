@@ -18,7 +18,13 @@ itself before measuring; *falls short* stays until a run holds. What was tried i
 """
 
 
-ENDINGS = ("worst node", "best node minus worst", "sent a node")  # of figures that stand beside a mean over nodes
+BESIDE = {  # ending of a figure that stands beside a mean over nodes -> its column
+    "worst node": "worst node",
+    "best node minus worst": "best minus worst, points",
+    "sent a node": "MB sent a node",
+    "sent a node to 80%": "MB to 80 %",
+}
+WORST = next(iter(BESIDE))
 Row: TypeAlias = dict[str, Any]
 
 
@@ -29,7 +35,7 @@ def section(document: dict[str, Any]) -> str:
         f"## {document['name']}\n",
         f"`{document['command']}` at commit {document['commit']}; seeds: {seeds}; {document['machine']}\n",
     ]
-    if any(f["name"].endswith(f": {ENDINGS[0]}") for f in document["figures"]):
+    if any(f["name"].endswith(f": {WORST}") for f in document["figures"]):
         return "\n".join(lines + _by_setting(document["figures"]))
     return "\n".join([*lines, *_plain(document["figures"])]) + "\n"
 
@@ -60,18 +66,23 @@ def _by_setting(figures: Sequence[Row]) -> list[str]:
 def _of_nodes(rows: Sequence[Row]) -> tuple[list[str], list[Row]]:
     """Means over nodes with what stands beside them, a line each; and the figures that are none of these."""
     values = {f["name"]: f for f in rows}
-    names = [name for name in values if f"{name}: {ENDINGS[0]}" in values]
-    lines = ["| | mean of nodes | worst node | best minus worst, points | MB sent a node |", "|---|---|---|---|---|"]
+    names = [name for name in values if f"{name}: {WORST}" in values]
+    endings = [ending for ending in BESIDE if any(f"{name}: {ending}" in values for name in names)]
+    columns = ["", "mean of nodes", *(BESIDE[ending] for ending in endings)]
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for name in names:
-        beside = [values.get(f"{name}: {ending}") for ending in ENDINGS]
+        beside = [values.get(f"{name}: {ending}") for ending in endings]
         unit = values[name]["unit"].removeprefix("accuracy").removeprefix(", ").replace(", ", " ", 1)
         lines.append(f"| {name} | {values[name]['value']:.4g} {unit} | {' | '.join(map(_short, beside))} |")
-    told = {*names, *(f"{name}: {ending}" for name in names for ending in ENDINGS)}
+    told = {*names, *(f"{name}: {ending}" for name in names for ending in BESIDE)}
     return lines if names else [], [f for f in rows if f["name"] not in told]
 
 
 def _short(figure: Row | None) -> str:
-    return "" if figure is None else f"{figure['value']:.3g}"
+    """More than what was sent, where that was not enough."""
+    if figure is None:
+        return ""
+    return f"{'> ' if figure['unit'].endswith('not there') else ''}{figure['value']:.3g}"
 
 
 def main() -> int:

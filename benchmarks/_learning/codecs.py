@@ -13,7 +13,7 @@ from typing import Any
 
 from _figures import Figure
 
-from _learning.network import IID, Result, Setting, pooled, run
+from _learning.network import IID, Result, Setting, pooled_at_best, run
 from _learning.tables import gain, networks, seeds, several
 
 BASE = Setting(data="domains", partition=IID, mixing="dpsgd", rounds=10)
@@ -21,8 +21,8 @@ GRAPHS: Mapping[str, Any] = {"ring": "ring", "Erdos-Renyi": "erdos_renyi"}
 CELLS: Mapping[tuple[int, str], tuple[str, ...]] = {  # nodes, graph -> codecs
     (10, "ring"): ("float32", "int8", "int4"),
     (10, "Erdos-Renyi"): ("float32", "int8", "int4"),
-    (20, "ring"): ("float32", "int4"),
-    (20, "Erdos-Renyi"): ("float32",),
+    (20, "ring"): ("float32", "int8", "int4"),
+    (20, "Erdos-Renyi"): ("float32", "int8", "int4"),
 }
 MOST = {"int8": 0.2, "int4": 1.0}  # points that a codec may cost
 SKEWED = Setting(nodes=8, mixing="dpsgd", rounds=16)  # one intent a node, moments shared
@@ -31,10 +31,13 @@ SKEWED = Setting(nodes=8, mixing="dpsgd", rounds=16)  # one intent a node, momen
 def rows(quick: bool) -> list[Figure]:
     if quick:
         short = replace(BASE, data="intents16", rounds=4)
-        return _cell(10, "ring", ("float32", "int4"), [short], [pooled(short)])
+        return _cell(10, "ring", ("float32", "int4"), [short], pooled_at_best([short]))
     settings = [replace(BASE, seed=seed) for seed in seeds(quick)]
-    whole = [pooled(setting) for setting in settings]
-    figures = [several("10 domains: one learner with all the data, same steps", whole)]
+    whole = pooled_at_best(settings)
+    figures = [
+        several("10 domains: one learner with all the data, same steps", whole),
+        several("10 domains: one learner with all the data, 10 x the batch", pooled_at_best(settings, 10)),
+    ]
     for (n, graph), codecs in CELLS.items():
         figures += _cell(n, graph, codecs, settings, whole)
     return [*figures, *_moments([replace(SKEWED, seed=seed) for seed in seeds(quick)])]

@@ -17,7 +17,7 @@ import torch
 from _figures import Figure
 
 from _learning.network import BY_CLASS, IID, Result, Setting, run
-from _learning.tables import networks, seeds, several
+from _learning.tables import NOT_THERE, networks, seeds, several
 from node.learn.base import embedded_folder
 from node.learn.libraries import transformers
 
@@ -42,7 +42,7 @@ def rows(quick: bool) -> list[Figure]:
 def _rounds(head: str, results: Sequence[Result], level: float, setting: Setting) -> Figure:
     found = [r.rounds_to(level) for r in results]
     if max(found) > setting.rounds:
-        return Figure(f"{head}: rounds to {level:.0%}", setting.rounds, "rounds, and not there")
+        return Figure(f"{head}: rounds to {level:.0%}", setting.rounds, f"rounds{NOT_THERE}")
     return several(f"{head}: rounds to {level:.0%}", found, "rounds")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from _figures import Figure
 
-from _learning.network import Setting, dirichlet, isolated, pooled, run
+from _learning.network import Setting, dirichlet, isolated, pooled_at_best, run
 from _learning.tables import gain, networks, seeds, several
 
 STEPS = 80  # a node
@@ -42,9 +42,13 @@ def rows(quick: bool) -> list[Figure]:
     settings = bases(quick)
     if quick:
         return levers("one-peer exponential, 8 nodes, 5 rounds", settings, ("neither", "moments"))
+    alone = [isolated(s) for s in settings]
     figures = [
-        several("levers: one learner with all the data, same steps", [pooled(s) for s in settings]),
-        several("levers: isolated", [isolated(s).accuracy for s in settings]),
+        several("levers: one learner with all the data, same steps", pooled_at_best(settings)),
+        several("levers: one learner with all the data, 16 x the batch", pooled_at_best(settings, 16)),
+        several("levers: isolated", [a.accuracy for a in alone]),
+        several("levers: isolated, ceiling", [a.ceiling for a in alone]),
+        several("levers: adapters averaged once", [a.one_shot for a in alone]),
     ]
     for name, graph in GRAPHS.items():
         figures += levers(f"{name}, 16 nodes, K = 4", [replace(s, **graph) for s in settings], tuple(LEVERS))
@@ -53,7 +57,7 @@ def rows(quick: bool) -> list[Figure]:
 
 def levers(head: str, settings: list[Setting], names: tuple[str, ...]) -> list[Figure]:
     """Each of LEVERS by itself, and what it adds to neither."""
-    results = {name: [run(replace(s, **LEVERS[name])) for s in settings] for name in names}
+    results = {name: [run(replace(s, **LEVERS[name]), watch=4, asked=2) for s in settings] for name in names}
     figures = [figure for name, found in results.items() for figure in networks(f"{head}: {name}", found)]
     plain = [r.accuracy for r in results["neither"]]
     return [

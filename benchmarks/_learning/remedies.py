@@ -13,7 +13,7 @@ from typing import Any
 
 from _figures import Figure
 
-from _learning.network import BY_CLASS, Result, Setting, dirichlet, pooled, run
+from _learning.network import BY_CLASS, Result, Setting, dirichlet, pooled_at_best, run
 from _learning.tables import gain, nodes, seeds, several
 from node.app.holdings import holdings_of
 
@@ -54,7 +54,7 @@ def _label_skew(skew: str, rounds: int, remedies: Sequence[str], quick: bool) ->
     def settings(name: str) -> list[Setting]:
         return [replace(REMEDIES[name], partition=SKEWS[skew], rounds=rounds, seed=seed) for seed in seeds(quick)]
 
-    whole = [pooled(setting) for setting in settings("D-PSGD")]
+    whole = pooled_at_best(settings("D-PSGD"))
     found = {name: [run(setting) for setting in settings(name)] for name in wanted}
     return [several(f"{head}: one learner with all the data, same steps", whole), *_beside(head, found)]
 

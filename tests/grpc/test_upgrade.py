@@ -166,7 +166,9 @@ def test_a_node_of_the_first_version_is_never_sent_a_kind_of_frame_that_came_lat
 
     assert set(first.kinds) <= FIRST_KINDS
     assert set(first.kinds) >= {"hello", "snapshot", "update", "part", "bye"}
-    lag = {r: report.mixed.staleness.get(PeerId("p00")) for r, report in reports.items()}  # rounds
-    assert all(lag[r] != 0 for r in silent)
-    assert lag[0] == lag[rounds - 1] == 0  # it was used, and again when it spoke again
+    # A node that waited in vain may catch up with the other one by leaving out a round: such a round has no report.
+    fresh = {r for r, report in reports.items() if report.mixed.staleness.get(PeerId("p00")) == 0}
+    assert fresh.isdisjoint(silent)
+    assert min(fresh) < silent.start  # it was used, and again when it spoke again
+    assert max(fresh) >= silent.stop
     assert peers["p01"].round == peers["p02"].round == rounds
