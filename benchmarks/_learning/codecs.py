@@ -30,7 +30,7 @@ SKEWED = Setting(nodes=8, mixing="dpsgd", rounds=16)  # one intent a node, momen
 
 def rows(quick: bool) -> list[Figure]:
     if quick:
-        short = replace(BASE, data="intents16", rounds=4)
+        short = replace(BASE, data="few16", rounds=4)
         return _cell(10, "ring", ("float32", "int4"), [short], pooled_at_best([short]))
     settings = [replace(BASE, seed=seed) for seed in seeds(quick)]
     whole = pooled_at_best(settings)

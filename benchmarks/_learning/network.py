@@ -223,9 +223,9 @@ def pooled(setting: Setting, times: int = 1, learning_rate: float | None = None)
     return one.trainer.evaluate(learners.trained(one, setting.rounds))["accuracy"]
 
 
-def pooled_at_best(settings: Sequence[Setting], times: int = 1) -> list[float]:
-    """`pooled` a seed, at the best of RATES on the first, by the test set: what others are compared with is tuned."""
-    first = {rate: pooled(settings[0], times, rate) for rate in RATES}
+def pooled_at_best(settings: Sequence[Setting], times: int = 1, rates: Sequence[float] = RATES) -> list[float]:
+    """`pooled` a seed, at the best rate on the first, by the test set: what others are compared with is tuned."""
+    first = {rate: pooled(settings[0], times, rate) for rate in rates}
     best = max(first, key=lambda rate: first[rate])
     return [first[best], *(pooled(s, times, best) for s in settings[1:])]
 

@@ -61,6 +61,7 @@ def setting(method: str, p: float, seed: int, quick: bool = False, **more: Any) 
         "mixing": "dpsgd",
         "moments": False,
         "rounds": 4 if quick else ROUNDS,
+        "data": "few16" if quick else Setting.data,
         "batch": 8,
         "partition": dirichlet(0.1),
         "more": METHODS[method],

@@ -52,7 +52,8 @@ def _label_skew(skew: str, rounds: int, remedies: Sequence[str], quick: bool) ->
     head, wanted = f"ring of 16, {skew}", [name for name in remedies if (skew, name) != NOTHING_TO_LEARN]
 
     def settings(name: str) -> list[Setting]:
-        return [replace(REMEDIES[name], partition=SKEWS[skew], rounds=rounds, seed=seed) for seed in seeds(quick)]
+        changed = {"partition": SKEWS[skew], "rounds": rounds, **({"data": "few16"} if quick else {})}
+        return [replace(REMEDIES[name], **changed, seed=seed) for seed in seeds(quick)]
 
     whole = pooled_at_best(settings("D-PSGD"))
     found = {name: [run(setting) for setting in settings(name)] for name in wanted}

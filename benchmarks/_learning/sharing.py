@@ -112,7 +112,8 @@ def rows(quick: bool) -> list[Figure]:
 
 def _concepts(name: str, renamed: int, quick: bool) -> list[Figure]:
     head = f"ring of 8, two namings of {name}"
-    base = Setting(nodes=8, partition=IID, rounds=8 if quick else 20)
+    base = Setting(nodes=8, partition=IID, rounds=20)
+    base = replace(base, rounds=4, data="few16") if quick else base
     arms = {
         arm: [Concepts(replace(base, seed=seed, more=more), renamed) for seed in seeds(quick)]
         for arm, more in SHARED.items()
