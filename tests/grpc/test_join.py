@@ -17,6 +17,7 @@ from node.app.growing import GrowingGraph
 from node.app.joining import NoAnswer, Place, enter, keep, plan, reached
 from node.app.run_folder import NodeFolder
 from node.config import NodeConfig
+from node.core.deadlines import DeadlineLimits
 from node.core.messages import PROTOCOL_VERSION, Hello, Join
 from node.core.peer import GossipPeer
 from node.core.peer_config import PeerConfig
@@ -50,6 +51,7 @@ def member(peer: PeerId, base: Topology, joins: tuple[Join, ...] = (), **setting
     graph = base if peer in base.addresses else grown(base, joins)
     fixed = {"peer": peer, "row": row_of(graph, peer), "rounds": ROUNDS, "digests": DIGESTS, "joins": joins}
     fixed["rewire"] = lambda known: rows_of(base, known, peer)
+    fixed["deadlines"] = DeadlineLimits(floor=120.0)  # seconds; a machine in trouble is not what is looked for
     return GossipPeer(PeerConfig(**{**fixed, **settings}), start_of(peer), dpsgd())
 
 
