@@ -19,8 +19,8 @@ import transformers
 from peft import LoraConfig, get_peft_model
 
 from node import GossipCallback, load_topology
-from node.learn.base import embedded_folder
-from node.learn.docstrings import load
+from node.learn.model.base import embedded_folder
+from node.learn.reading.docstrings import load
 
 
 class Docstrings(torch.utils.data.Dataset):

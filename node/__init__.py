@@ -10,8 +10,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from node.app.callback import GossipCallback
-    from node.app.simulate import simulate
+    from node.app.own_loop.callback import GossipCallback
+    from node.app.simulating.simulate import simulate
     from node.config import load_topology
     from node.core.peer import GossipPeer
     from node.core.peer_config import PeerConfig
@@ -43,7 +43,7 @@ _HOMES = {
     "ConfigError": "node.errors",
     "Context": "node.gossip.mixing",
     "Faults": "node.drivers.faults",
-    "GossipCallback": "node.app.callback",
+    "GossipCallback": "node.app.own_loop.callback",
     "GossipPeer": "node.core.peer",
     "Heard": "node.gossip.mixing",
     "Mixing": "node.gossip.mixing",
@@ -51,7 +51,7 @@ _HOMES = {
     "PeerConfig": "node.core.peer_config",
     "Topology": "node.graph.topology",
     "load_topology": "node.config",
-    "simulate": "node.app.simulate",
+    "simulate": "node.app.simulating.simulate",
 }
 
 

@@ -20,12 +20,12 @@ from node.complaints import complaint, dotted_keys
 from node.errors import ConfigError
 from node.fields import distinct
 from node.graph.checks import seen
-from node.graph.foreign import MAX_BYTES
-from node.graph.formats import YAML, suffix_of, topology_of
-from node.graph.node_link import json_values
+from node.graph.formats.foreign import MAX_BYTES
+from node.graph.formats.formats import YAML, suffix_of, topology_of
+from node.graph.formats.node_link import json_values
+from node.graph.formats.writing import Written, text_of
 from node.graph.reading import did_you_mean
 from node.graph.topology import Topology
-from node.graph.writing import Written, text_of
 from node.mixings import MIXINGS, OwnCode
 from node.settings import EMBEDDED, NodeConfig
 from node.yaml_files import MAX_BYTES as YAML_BYTES
@@ -57,7 +57,7 @@ DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet", ".txt")
 
 
 def load_topology(path: str | Path) -> Topology:
-    """A checked topology file: YAML, or a graph in one of the formats of `node.graph.formats`, by its suffix.
+    """A checked topology file: YAML, or a graph in one of the formats of `node.graph.formats.formats`, by its suffix.
 
     Raises:
         ConfigError: one line with file, and line or key.

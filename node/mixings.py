@@ -2,7 +2,7 @@
 
     mixing: dpsgd
     mixing: {name: chebyshev, hops: 5}
-    mixing: my_rules:eager                        (a function of the user's own: `node.app.code`)
+    mixing: my_rules:eager                        (a function of the user's own: `node.app.rules.code`)
 
 Decides names and limits; what stands behind a name is imported when a node is made. Layer 5, beside `node.settings`; no
 torch here: factories are lazy strings.
@@ -142,7 +142,7 @@ MIXINGS: Mapping[str, Traits] = {
     "chebyshev": Traits("node.gossip.chebyshev:chebyshev", Chebyshev, schedules=False),
     "noloco": Traits("node.gossip.noloco:noloco", NoLoCo),
     "des-loc": Traits("node.gossip.periods:des_loc", DesLoc),
-    AUTO: Traits("", asynchronous=True, directed=True, joins=True),  # becomes one of the others: node.app.fit
+    AUTO: Traits("", asynchronous=True, directed=True, joins=True),  # becomes one of the others: node.app.rules.fit
 }
 
 

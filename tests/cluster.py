@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping
 
 import torch
 
-from node.app.mixing import place_of
+from node.app.rules.mixing import place_of
 from node.core.peer import GossipPeer
 from node.core.peer_config import PeerConfig
 from node.drivers.simulation import Restart, Saved
 from node.gossip.dpsgd import dpsgd
 from node.gossip.exact import exact, exact_by_schedule
 from node.gossip.mixing import Mixing
-from node.graph.spectrum import exact_steps
 from node.graph.topology import Topology
+from node.graph.weighting.spectrum import exact_steps
 from node.types import PeerId, Shared
 
 D = 64

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from node.app.launcher import newest_record
-from node.app.processes import ENDED, end, state_of
-from node.app.run_folder import RunFolder, read_json
+from node.app.launching.launcher import newest_record
+from node.app.run.processes import ENDED, end, state_of
+from node.app.run.run_folder import RunFolder, read_json
 from node.cli.main import main
 from node.monitor.client import NobodyAnswers
 from node.monitor.verbs import members

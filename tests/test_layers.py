@@ -87,7 +87,7 @@ def _absolute(name: str, path: Path, module: str | None, level: int) -> str:
 
 
 def part(module: str) -> str:
-    """`node.graph.weights` -> `graph`; the root package itself -> ``."""
+    """`node.graph.weighting.weights` -> `graph`; the root package itself -> ``."""
     return [*module.split("."), ""][1]
 
 
@@ -124,6 +124,19 @@ def cycles(imports: Imports) -> list[list[str]]:
     return found
 
 
+def rooms(imports: Imports) -> Imports:
+    """The same between sub-folders: `node.graph.weighting.weights` counts as `node.graph.weighting`."""
+    found: dict[str, frozenset[str]] = {}
+    for importer, targets in imports.items():
+        room = _room(importer)
+        found[room] = found.get(room, frozenset()) | {_room(target) for target in targets} - {room}
+    return found
+
+
+def _room(module: str) -> str:
+    return ".".join(module.split(".")[:3])
+
+
 def busy_packages(package: Path) -> list[str]:
     """Sub-packages whose __init__.py holds more or less than a docstring."""
     inits = (path for path in sorted(package.rglob("__init__.py")) if path.parent != package)
@@ -150,6 +163,10 @@ def test_imports_only_point_down() -> None:
 
 def test_there_are_no_import_cycles() -> None:
     assert cycles(imports_of(ROOT / "node")) == []
+
+
+def test_there_are_no_import_cycles_between_folders() -> None:
+    assert cycles(rooms(imports_of(ROOT / "node"))) == []
 
 
 def test_subpackages_hold_a_docstring_only() -> None:
@@ -250,6 +267,19 @@ def test_two_ways_to_one_module_are_no_cycle(tmp_path: Path) -> None:
     files = {"core/a.py": "from node.core import b, c", "core/b.py": "from node.core import c", "core/c.py": ""}
 
     assert cycles(imports_of(tree(tmp_path, files))) == []
+
+
+def test_folders_that_need_each_other_are_a_cycle_even_where_no_module_is_in_one(tmp_path: Path) -> None:
+    files = {
+        "graph/a/one.py": "from node.graph.b import two",
+        "graph/b/two.py": "",
+        "graph/b/three.py": "from node.graph.a import four",
+        "graph/a/four.py": "",
+    }
+    imports = imports_of(tree(tmp_path, files))
+
+    assert cycles(imports) == []
+    assert cycles(rooms(imports)) == [["node.graph.a", "node.graph.b", "node.graph.a"]]
 
 
 @pytest.mark.parametrize("text", ["from node.core.edge import Edge", '"""Core."""\nx = 1\n', ""])

@@ -13,9 +13,9 @@ from _figures import Figure, at_most
 
 from _consensus.networks import course, deviation, generic, lockstep, network, slowest
 from node.gossip.chebyshev import chebyshev
-from node.graph.pace import hops_to
-from node.graph.spectrum import interval
+from node.graph.advice.pace import hops_to
 from node.graph.topology import Topology
+from node.graph.weighting.spectrum import interval
 
 MANY = 1e10  # times that the spread shrinks in one round of many hops
 SMALL = ("path", "ring", "star", "torus", "mesh", "hypercube", "exponential", "tree", "two_cliques", "clusters")

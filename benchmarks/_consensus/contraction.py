@@ -18,10 +18,10 @@ from _consensus.networks import Array, course, deviation, generic, lockstep, net
 from node.errors import ConfigError
 from node.gossip.dpsgd import dpsgd
 from node.graph.draws import stream
-from node.graph.generators import GENERATORS
-from node.graph.spectrum import contraction, contraction_of_a_round
+from node.graph.families.generators import GENERATORS
 from node.graph.topology import Topology
-from node.graph.weights import PUSH_SUM, WEIGHTS
+from node.graph.weighting.spectrum import contraction, contraction_of_a_round
+from node.graph.weighting.weights import PUSH_SUM, WEIGHTS
 
 EXACT = 1e-5  # a contraction that is rounding only (FMMC and FDLA end within 1e-5 of J on a complete graph)
 NORMAL = 1e-9  # a round leaves at most what late rounds leave: W is normal, in the norm of its stationary weights

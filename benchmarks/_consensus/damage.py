@@ -18,8 +18,8 @@ from _consensus.networks import network
 from node.gossip.dpsgd import dpsgd
 from node.gossip.exact import exact, exact_by_schedule
 from node.gossip.mixing import Mixing
-from node.graph.spectrum import exact_steps
 from node.graph.topology import Topology
+from node.graph.weighting.spectrum import exact_steps
 
 CHOICES = {"mix": True, "carry_on": False}
 Runs = dict[str, list[lossy.Outcome]]  # by choice, and D-PSGD beside them

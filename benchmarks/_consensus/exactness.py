@@ -15,12 +15,12 @@ from _figures import Figure, at_most, just
 
 from _consensus.loopback import over_grpc
 from _consensus.networks import THETA, Array, generic, network, shared_of
-from node.app.mixing import turns_of
+from node.app.rules.mixing import turns_of
 from node.drivers.lockstep import Lockstep
 from node.gossip.exact import exact, exact_by_schedule
 from node.gossip.mixing import Context, Heard, Mixing, State
-from node.graph.spectrum import exact_steps
 from node.graph.topology import Topology
+from node.graph.weighting.spectrum import exact_steps
 from node.types import PeerId, Shared
 
 CLOSE = 1e-5

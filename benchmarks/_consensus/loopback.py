@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from _consensus.networks import THETA, Array
-from node.app.mixing import place_of
+from node.app.rules.mixing import place_of
 from node.core.deadlines import DeadlineLimits
 from node.core.events import Mixed, Stats
 from node.core.peer import GossipPeer

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 
 from _consensus.networks import Array, generic, shared_of, stacked
-from node.app.mixing import place_of
+from node.app.rules.mixing import place_of
 from node.core.deadlines import DeadlineLimits
 from node.core.events import Mixed
 from node.core.peer import GossipPeer

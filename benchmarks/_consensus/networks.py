@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from node.drivers.lockstep import Lockstep
 from node.gossip.mixing import Mixing
 from node.graph.draws import stream
-from node.graph.spectrum import stationary
 from node.graph.topology import Topology
+from node.graph.weighting.spectrum import stationary
 from node.observe.distance import spread
 from node.types import PeerId, Shared
 

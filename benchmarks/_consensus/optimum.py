@@ -14,7 +14,7 @@ import torch
 from _figures import Figure
 
 from _consensus.networks import Array, generic, network
-from node.app.simulate import simulate
+from node.app.simulating.simulate import simulate
 from node.errors import ConfigError
 from node.graph.draws import stream
 from node.graph.topology import Topology

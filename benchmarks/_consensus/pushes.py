@@ -1,8 +1,8 @@
 """What a round of push-sum leaves of a spread, beside the second eigenvalue of its column-stochastic P.
 
-P as the rule has it: nobody keeps less than a quarter of w (`node.graph.pace.floored`). Graphs in which all have as
-many neighbours, so that P is normal and w stays 1. What push-sum says is float32: the contraction is measured until the
-spread is a ten thousandth of what it was.
+P as the rule has it: nobody keeps less than a quarter of w (`node.graph.advice.pace.floored`). Graphs in which all have
+as many neighbours, so that P is normal and w stays 1. What push-sum says is float32: the contraction is measured until
+the spread is a ten thousandth of what it was.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from _figures import Figure, at_most
 
 from _consensus.networks import course, deviation, lockstep, network, slowest
 from node.gossip.push_sum import push_sum
-from node.graph.pace import floored
+from node.graph.advice.pace import floored
 from node.graph.topology import Topology
-from node.graph.weights import PUSH_SUM
+from node.graph.weighting.weights import PUSH_SUM
 
 GRAPHS: list[tuple[str, int, dict[str, Any]]] = [
     ("ring", 8, {}),

@@ -9,8 +9,8 @@ from _figures import Figure, just
 
 from _consensus.networks import course, lockstep, network, slowest
 from node.gossip.dpsgd import dpsgd
-from node.graph.spectrum import rounds_to
 from node.graph.topology import Topology
+from node.graph.weighting.spectrum import rounds_to
 
 TARGET = 1e-3
 ONE_WAY = {"symmetric": False}  # and equal weights: the static exponential graph of the paper

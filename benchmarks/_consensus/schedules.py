@@ -13,8 +13,8 @@ from _figures import Figure, just
 
 from _consensus.networks import Array, course, generic, lockstep, network
 from node.gossip.dpsgd import dpsgd
-from node.graph.forecast import COUNTED, messages_until
-from node.graph.products import centred, rounds_to_by_products
+from node.graph.advice.forecast import COUNTED, messages_until
+from node.graph.advice.products import centred, rounds_to_by_products
 from node.graph.topology import Topology
 from node.observe.distance import spread
 

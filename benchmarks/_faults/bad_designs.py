@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from node.app import forkserver, node
+from node.app import node
+from node.app.launching import forkserver
 from node.core.peer_config import PeerConfig
 
 

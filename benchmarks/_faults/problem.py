@@ -23,7 +23,7 @@ from node.drivers.simulation import Saved, Simulation
 from node.gossip.dpsgd import dpsgd
 from node.gossip.mixing import Mixing
 from node.graph.topology import Topology
-from node.graph.weights import row_of
+from node.graph.weighting.weights import row_of
 from node.types import PeerId, Shared
 
 FEATURES, CLASSES, EXAMPLES, BATCH, OWN = 25, 8, 320, 16, 0.7

@@ -29,11 +29,11 @@ import psutil
 from _figures import Figure, at_least, at_most
 
 from _faults import small
-from node.app import launcher
-from node.app.audit import Report, audit
-from node.app.chaos import Chaos, Deed
-from node.app.processes import ProcessState, running
-from node.app.run_folder import RunFolder, read_json
+from node.app.auditing.audit import Report, audit
+from node.app.launching import launcher
+from node.app.launching.chaos import Chaos, Deed
+from node.app.run.processes import ProcessState, running
+from node.app.run.run_folder import RunFolder, read_json
 from node.drivers.faults import Faults, Kill, Pause
 from node.graph.topology import Topology
 from node.observe.journal import Entry, read_journal

@@ -33,8 +33,8 @@ from _faults.problem import (
     spreads,
     stack,
 )
-from node.app.audit import Report, judge
-from node.app.evidence import Evidence
+from node.app.auditing.audit import Report, judge
+from node.app.auditing.evidence import Evidence
 from node.core.deadlines import DeadlineLimits
 from node.core.edge import check_of
 from node.core.events import Mixed
@@ -44,8 +44,8 @@ from node.core.settlement import Amount, Follower, Leader
 from node.drivers.faults import Faults, Kill, Leaving, Partition, Pause
 from node.drivers.simulation import Simulation
 from node.gossip.push_sum import push_sum
-from node.graph.spectrum import spectral_gap
-from node.graph.weights import matrix
+from node.graph.weighting.spectrum import spectral_gap
+from node.graph.weighting.weights import matrix
 from node.observe.journal import Entry
 from node.types import PeerId
 

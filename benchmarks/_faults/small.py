@@ -13,7 +13,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from node.app.run_folder import RunFolder
+from node.app.run.run_folder import RunFolder
 from node.config import check_config, load_topology, write_yaml
 from node.graph.topology import Topology
 from node.types import PeerId
@@ -105,7 +105,7 @@ def write_texts(path: Path, count: int, seed: int, mostly: str | None = None) ->
 def save_model(folder: Path) -> None:
     import torch
 
-    from node.learn.libraries import transformers
+    from node.learn.model.libraries import transformers
 
     folder.mkdir()
     words = [*COMMON, *(word for own in OWN.values() for word in own)]

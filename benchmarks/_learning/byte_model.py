@@ -18,8 +18,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from _learning.data import place
 from node.learn import draw
-from node.learn.docstrings import load
-from node.learn.encode import blocks
+from node.learn.reading.docstrings import load
+from node.learn.reading.encode import blocks
 
 SIZE = {
     "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 4,

@@ -21,14 +21,14 @@ from _learning.data import clinc, folder, place, snips, written
 from _learning.network import Setting
 from _learning.tables import several
 from node.app import learners
-from node.app.fit import fitted
+from node.app.rules.fit import fitted
 from node.app.settings import learn_settings
-from node.app.together import Together
+from node.app.simulating.together import Together
 from node.app.warm import Warm
-from node.learn.encode import encode
-from node.learn.examples import NO_LABEL, Example
-from node.learn.passes import Reader
 from node.learn.prepare import Prepared, open_model, prepare
+from node.learn.reading.encode import encode
+from node.learn.reading.examples import NO_LABEL, Example
+from node.learn.training.passes import Reader
 from node.types import PeerId, Vector
 
 TRAIN, TEST = 60_000, 6_000  # bytes of each corpus

@@ -18,8 +18,8 @@ from _figures import Figure
 
 from _learning.network import BY_CLASS, IID, Result, Setting, run
 from _learning.tables import NOT_THERE, networks, seeds, several
-from node.learn.base import embedded_folder
-from node.learn.libraries import transformers
+from node.learn.model.base import embedded_folder
+from node.learn.model.libraries import transformers
 
 LEVELS = (0.5, 0.8)  # accuracy
 

@@ -3,9 +3,9 @@
     result = run(Setting(graph="ring", mixing="dpsgd", moments=False, seed=1))
     result.accuracy, result.worst, result.bytes
 
-`run` is the product's own run (`node.app.together`): real trainers, codecs, edges and settlement. What a node file can
-say and `Setting` has no word for goes into `more` by its dotted key: `more={"gossip.share": ["lora_A"]}`. The base, its
-encoded texts and what the frozen layers say about them are kept for the life of the process.
+`run` is the product's own run (`node.app.simulating.together`): real trainers, codecs, edges and settlement. What a
+node file can say and `Setting` has no word for goes into `more` by its dotted key: `more={"gossip.share": ["lora_A"]}`.
+The base, its encoded texts and what the frozen layers say about them are kept for the life of the process.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ import torch
 
 from _learning.data import data
 from node.app import learners
-from node.app.fit import fitted
-from node.app.products import pairs_of, period_of
+from node.app.rules.fit import fitted
+from node.app.rules.products import pairs_of, period_of
 from node.app.settings import learn_settings
-from node.app.simulate import topology_of
-from node.app.together import OnMixed, Together, Watch
+from node.app.simulating.simulate import topology_of
+from node.app.simulating.together import OnMixed, Together, Watch
 from node.app.warm import Warm
 from node.config import NodeConfig, check_config
 from node.graph.topology import Topology
-from node.learn.base import Base
-from node.learn.partition import BY_COLUMN, PartitionSettings
-from node.learn.prefix import Remembered
+from node.learn.dealing.partition import BY_COLUMN, PartitionSettings
+from node.learn.model.base import Base
+from node.learn.model.prefix import Remembered
 from node.learn.prepare import Learner, LearnSettings, open_learner, open_model, prepare
 from node.types import Pair, PeerId
 

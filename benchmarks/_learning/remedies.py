@@ -15,7 +15,7 @@ from _figures import Figure
 
 from _learning.network import BY_CLASS, Result, Setting, dirichlet, pooled_at_best, run
 from _learning.tables import gain, nodes, seeds, several
-from node.app.holdings import holdings_of
+from node.app.data.holdings import holdings_of
 
 ONE, SOME = "one class a node", "Dirichlet .1"
 SKEWS: Mapping[str, Mapping[str, Any]] = {ONE: BY_CLASS, SOME: dirichlet(0.1)}

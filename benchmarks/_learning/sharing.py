@@ -18,11 +18,11 @@ from _figures import Figure
 from _learning.network import IID, Result, Setting, warm_of
 from _learning.tables import gain, networks, seeds
 from node.app import learners
-from node.app.fit import fitted
-from node.app.together import Together
+from node.app.rules.fit import fitted
+from node.app.simulating.together import Together
 from node.learn import draw
-from node.learn.passes import Reader
 from node.learn.prepare import Learner, Prepared, prepare
+from node.learn.training.passes import Reader
 from node.types import PeerId
 
 DEALT = 16  # parts that the 1,600 texts are dealt in: 100 a node

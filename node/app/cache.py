@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 from safetensors.torch import load_file, save_file
 
-from node.learn.prefix import Remembered
+from node.learn.model.prefix import Remembered
 
 MOST = 8  # processes; a share of a small corpus is soon done
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from node.app import launcher
-from node.app.run_folder import RunFolder, make_folder, read_json
+from node.app.launching import launcher
+from node.app.run.run_folder import RunFolder, make_folder, read_json
 from node.config import NodeConfig, check_config, write_yaml
 from node.errors import ConfigError, GossipError
 from node.graph.topology import Topology

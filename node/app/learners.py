@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 
-from node.app.predict import predict
-from node.app.processes import announce
-from node.app.run_folder import NodeFolder, write_json
-from node.learn.base import Base
-from node.learn.partition import PartitionSettings
+from node.app.adapters.predict import predict
+from node.app.run.processes import announce
+from node.app.run.run_folder import NodeFolder, write_json
+from node.learn.dealing.partition import PartitionSettings
+from node.learn.model.base import Base
 from node.learn.prepare import Learner, LearnSettings, Prepared, prepare
 from node.observe.records import RecordWriter, RoundRecord, Seconds
 from node.types import Vector

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 from node.config import fits_yaml
 from node.errors import ConfigError
-from node.graph.generators import GENERATORS
-from node.graph.known_graphs import PEOPLE
-from node.graph.schedules import SCHEDULES
+from node.graph.families.generators import GENERATORS
+from node.graph.families.known_graphs import PEOPLE
+from node.graph.scheduling.schedules import SCHEDULES
 from node.graph.topology import Topology
 from node.yaml_files import MAX_BYTES, to_yaml
 

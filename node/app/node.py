@@ -17,16 +17,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from node import failpoints
-from node.app.joining import Place, enter, keep, reached
-from node.app.model_card import CardFacts, model_card, told
-from node.app.predict import predict
-from node.app.processes import announce, interruptible
-from node.app.products import rule_of, start_of
-from node.app.resources import memory
-from node.app.run_folder import RunFolder, write_json
+from node.app.adapters.model_card import CardFacts, model_card, told
+from node.app.adapters.predict import predict
+from node.app.joins.joining import Place, enter, keep, reached
+from node.app.rules.products import rule_of, start_of
+from node.app.rules.traffic import bytes_to_send
+from node.app.run.processes import announce, interruptible
+from node.app.run.resources import memory
+from node.app.run.run_folder import RunFolder, write_json
 from node.app.settings import agreed_digests, mixing_said, peer_config
 from node.app.taking_part import Part, require_same_run, take_part
-from node.app.traffic import bytes_to_send
 from node.app.warm import Warm
 from node.core.keep import unpack_joins
 from node.core.messages import PROTOCOL_VERSION, Hello, Join
@@ -34,11 +34,11 @@ from node.core.peer import GossipPeer
 from node.drivers.checkpoint import CheckpointStore
 from node.drivers.grpc import GrpcNode
 from node.drivers.slow import Slow, slowed
-from node.graph.choice import written
+from node.graph.advice.choice import written
 from node.graph.growth import grown
-from node.learn.metrics import on_set
 from node.learn.prepare import Prepared
 from node.learn.prepare import prepare as prepare_learner
+from node.learn.training.metrics import on_set
 from node.types import Digests, PeerId, Shared
 
 LOG = logging.getLogger(__name__)

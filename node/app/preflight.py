@@ -8,7 +8,7 @@ import socket
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from node.app.code import find, require_allowed
+from node.app.rules.code import find, require_allowed
 from node.config import EMBEDDED, NodeConfig, code_of, labels_of
 from node.errors import ConfigError
 from node.graph.reach import NOWHERE

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
-from node.app.mixing import predicted_contraction
+from node.app.rules.mixing import predicted_contraction
 from node.app.warm import Warm
 from node.drivers.grpc import RoundReport
 from node.observe.probes import product_sketch

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from node.app.data_settings import data_settings, partition_settings
-from node.app.mixing import place_of
+from node.app.data.data_settings import data_settings, partition_settings
+from node.app.rules.mixing import place_of
 from node.codec.named import codecs_of
 from node.config import NodeConfig
 from node.core.deadlines import DeadlineLimits
@@ -11,10 +11,10 @@ from node.core.messages import Join
 from node.core.peer_config import PeerConfig
 from node.graph.growth import grown, rows_of
 from node.graph.topology import Topology
-from node.learn.methods import LoraSettings
-from node.learn.objective import ObjectiveSettings
+from node.learn.model.methods import LoraSettings
 from node.learn.prepare import LearnSettings
-from node.learn.train_settings import TrainSettings
+from node.learn.training.objective import ObjectiveSettings
+from node.learn.training.train_settings import TrainSettings
 from node.types import Digests, PeerId
 
 
@@ -23,7 +23,7 @@ def learn_settings(config: NodeConfig, peer: PeerId | None = None, alternate: in
 
     Args:
         peer: whose; None: any node's, where all have the same labels.
-        alternate: rounds of a turn of A or B, see `node.app.products.period_of`.
+        alternate: rounds of a turn of A or B, see `node.app.rules.products.period_of`.
     """
     return LearnSettings(
         base_model=config.base_model,

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 
-from node.app.growing import GrowingGraph
+from node.app.joins.growing import GrowingGraph
 from node.app.recorder import Recorder
 from node.app.settings import mixing_said
 from node.app.warm import Warm

@@ -1,7 +1,7 @@
 """A protocol and whatever trains become a node that others can reach: driver, records, journal, status, the door.
 
 Used by a node of its own process (`node.app.node`) and by one that stands beside somebody else's training
-(`node.app.beside`). Knows no learner: it is handed in. gRPC is imported here, in the process that uses it.
+(`node.app.own_loop.beside`). Knows no learner: it is handed in. gRPC is imported here, in the process that uses it.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from node.app.doorkeeper import Doorkeeper
-from node.app.growing import GrowingGraph
-from node.app.processes import announce
-from node.app.products import pairs_of
+from node.app.joins.doorkeeper import Doorkeeper
+from node.app.joins.growing import GrowingGraph
 from node.app.recorder import Recorder
-from node.app.run_folder import NodeFolder
+from node.app.rules.products import pairs_of
+from node.app.run.processes import announce
+from node.app.run.run_folder import NodeFolder
 from node.app.status import StatusBoard
 from node.app.warm import Warm
 from node.core.events import Finished
@@ -33,7 +33,7 @@ from node.wire.join import add_join_service
 from node.wire.status import add_status_service
 
 if TYPE_CHECKING:
-    from node.learn.schema import Schema
+    from node.learn.model.schema import Schema
 
 LOG = logging.getLogger(__name__)
 LOCAL = "127.0.0.1:0"  # where a node listens that nobody can dial: for status and health, on a free port

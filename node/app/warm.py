@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import Any
 
-from node.app.code import Code, load, require_allowed
+from node.app.rules.code import Code, load, require_allowed
 from node.app.settings import learn_settings
 from node.config import NodeConfig, code_of, own_labels
 from node.graph.topology import Topology
@@ -47,8 +47,8 @@ def prepare(config: NodeConfig, topology: Topology, alone: PeerId | None = None,
     import torch
 
     torch.set_num_threads(1)
-    from node.app.products import period_of
-    from node.learn.device import CPU, device_of
+    from node.app.rules.products import period_of
+    from node.learn.model.device import CPU, device_of
     from node.learn.prepare import open_learner, open_model
 
     code = load_code(config, allow_code)

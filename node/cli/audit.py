@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from node.app.audit import Report
-from node.app.audit import audit as check
+from node.app.auditing.audit import Report
+from node.app.auditing.audit import audit as check
 from node.cli.console import Json, find_run, note, print_json, results
 
 

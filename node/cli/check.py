@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from node.app.model_card import TEST_SETS
+from node.app.adapters.model_card import TEST_SETS
 from node.app.preflight import check_code, check_files, check_ports
 from node.cli.console import Json, note, print_json
 from node.cli.options import NODE_FILE, AllowCode, Config, Set, TopologyFile, read_settings, tell
@@ -80,9 +80,9 @@ def _is_common(settings: NodeConfig) -> bool:
 def _learner(settings: NodeConfig, graph: Topology, peer: PeerId) -> dict[str, str]:
     """What the learner of `peer` is made of, what its texts come to, and one of them as the model sees it."""
     from node.app.settings import learn_settings
+    from node.learn.model.sharing import listed
     from node.learn.prepare import open_model, prepare
     from node.learn.preview import example, numbers
-    from node.learn.sharing import listed
 
     learn = learn_settings(settings, peer)
     place = graph.nodes.index(peer)

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from node.app.run_folder import RunFolder
+from node.app.run.run_folder import RunFolder
 from node.errors import ConfigError
 from node.types import PeerId
 

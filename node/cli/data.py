@@ -9,9 +9,9 @@ from typing import Annotated, Any, get_args
 import typer
 from pydantic import ValidationError
 
-from node.app.data_settings import partition_settings
-from node.app.data_split import MANIFEST, NODE, SplitPlan, dealt, manifest_in, written
-from node.app.holdings import holdings_of
+from node.app.data.data_settings import partition_settings
+from node.app.data.data_split import MANIFEST, NODE, SplitPlan, dealt, manifest_in, written
+from node.app.data.holdings import holdings_of
 from node.cli.console import Json, note, print_json, results
 from node.cli.data_table import print_holdings
 from node.cli.options import Set, change_settings
@@ -19,10 +19,10 @@ from node.cli.outputs import check_output
 from node.complaints import complaint
 from node.config import check_config, load_node_config, load_topology
 from node.errors import ConfigError
-from node.learn.data import DatasetSettings
-from node.learn.docstrings import NAME
-from node.learn.examples import Task
-from node.learn.partition import PartitionSettings
+from node.learn.dealing.partition import PartitionSettings
+from node.learn.reading.data import DatasetSettings
+from node.learn.reading.docstrings import NAME
+from node.learn.reading.examples import Task
 from node.learning_settings import PartitionConfig
 from node.monitor.class_picture import SUFFIXES, draw_classes
 from node.types import PeerId

@@ -13,7 +13,7 @@ WIDE = 14  # letters of a class: a line has 80
 
 
 def print_holdings(facts: Mapping[str, Any], console: Console) -> None:
-    """The document of `node.app.holdings`, for people."""
+    """The document of `node.app.data.holdings`, for people."""
     labelled = bool(facts["labels"])
     table = Table("node", "texts", "share", box=None, pad_edge=False)
     if labelled:

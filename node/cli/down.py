@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from node.app import launcher
-from node.app.processes import running
+from node.app.launching import launcher
+from node.app.run.processes import running
 from node.cli.console import Json, RunOption, find_run, note, print_json
 
 

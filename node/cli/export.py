@@ -21,7 +21,7 @@ def export(
     """Write a node's adapter (or, with --merge, its model) as it stands: finished, stopped or running."""
     folder = find_run(run)
     config, peer = load_node_config(folder.config), find_nodes(folder, node)[0]
-    from node.app.export import export as write
+    from node.app.adapters.export import export as write
 
     done = write(folder, config, peer, out, merge)
     if json:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from node.app.demo import DemoPlan
-from node.app.run_folder import make_folder
+from node.app.run.run_folder import make_folder
 from node.cli.console import Json, note, print_json
 from node.config import config_text
 from node.errors import ConfigError

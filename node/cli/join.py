@@ -9,14 +9,14 @@ from typing import Annotated
 
 import typer
 
-from node.app import joining
 from node.app.demo import DemoPlan
-from node.app.fit import fitted
-from node.app.joining import Place
+from node.app.joins import joining
+from node.app.joins.joining import Place
 from node.app.preflight import check_code, check_files
-from node.app.processes import interruptible, running, state_of, telling
-from node.app.run_files import write_files
-from node.app.run_folder import RunFolder
+from node.app.rules.fit import fitted
+from node.app.run.processes import interruptible, running, state_of, telling
+from node.app.run.run_files import write_files
+from node.app.run.run_folder import RunFolder
 from node.cli.console import RUNS, Json, note
 from node.cli.options import NODE_FILE, AllowCode, Config, Set, change_settings
 from node.cli.up import report

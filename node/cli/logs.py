@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from node.app.output import Tail, files_of
-from node.app.processes import running
+from node.app.run.output import Tail, files_of
+from node.app.run.processes import running
 from node.cli.console import Json, RunOption, find_run, print_json
 from node.errors import ConfigError
 

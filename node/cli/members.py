@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Column, Table
 
-from node.app.processes import running, state_of
+from node.app.run.processes import running, state_of
 from node.cli.console import Json, RunOption, find_run, print_json, results
 from node.config import load_topology
 from node.monitor.verbs import members as ask

@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from node.app.demo import DemoPlan
-from node.app.fit import fitted
+from node.app.rules.fit import fitted
 from node.cli.console import RUNS, note
 from node.config import NodeConfig, anchored, load_node_config, load_topology, set_values
 from node.errors import ConfigError
-from node.graph.choice import Choice
+from node.graph.advice.choice import Choice
 from node.graph.topology import Topology
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The node file; none: the demo's settings.")]

@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from node.app.preflight import check_code, check_files, check_ports
-from node.app.processes import interruptible, running, state_of, telling
-from node.app.run_files import write_files
-from node.app.run_folder import RunFolder
+from node.app.run.processes import interruptible, running, state_of, telling
+from node.app.run.run_files import write_files
+from node.app.run.run_folder import RunFolder
 from node.cli.console import Json, note
 from node.cli.options import NODE_FILE, AllowCode, Config, Fresh, Set, TopologyFile, read_settings, tell
 from node.cli.up import report

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from node.app.preflight import check_code, check_files
-from node.app.run_files import write_files
-from node.app.run_folder import RunFolder, read_json
+from node.app.run.run_files import write_files
+from node.app.run.run_folder import RunFolder, read_json
 from node.cli.console import Json, note, plain, print_json, results
 from node.cli.options import NODE_FILE, AllowCode, Config, Set, read_settings, tell
 from node.errors import ConfigError
 
 if TYPE_CHECKING:
-    from node.app.together import AfterRound
+    from node.app.simulating.together import AfterRound
 
 LINES = 10  # of a run, where there is no terminal
 
@@ -40,7 +40,7 @@ def simulate(
     if run.path.exists() and not fresh:
         raise ConfigError(f"{run.path}: exists already; wanted another output_dir, or --fresh to run it anew")
     check_files(settings, graph.nodes)
-    from node.app.one_process import in_one_process
+    from node.app.simulating.one_process import in_one_process
     from node.app.warm import prepare
 
     warm = prepare(settings, graph, allow_code=allow_code)

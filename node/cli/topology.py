@@ -15,7 +15,7 @@ from node.cli.topology_new import new
 from node.cli.topology_show import print_topology
 from node.cli.traffic import CodecOption, size_of
 from node.config import load_topology
-from node.graph.prediction import TARGET, summary
+from node.graph.advice.prediction import TARGET, summary
 
 topology = typer.Typer(help="Look at topology files.", rich_markup_mode=None)
 

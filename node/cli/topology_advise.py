@@ -13,10 +13,10 @@ from node.cli.console import Json, note, print_json, results
 from node.cli.traffic import CodecOption, size_of
 from node.config import load_topology
 from node.errors import ConfigError
-from node.graph.advisor import added_edges, judged, lines
-from node.graph.fastest import Offer, offers
+from node.graph.advice.advisor import added_edges, judged, lines
+from node.graph.advice.fastest import Offer, offers
+from node.graph.advice.prediction import TARGET, rate_of
 from node.graph.links import Links, filled
-from node.graph.prediction import TARGET, rate_of
 from node.graph.topology import Topology
 
 EDGES = 3  # that are advised where nothing else is asked for

@@ -10,7 +10,7 @@ import typer
 from node.cli.console import Json, note, print_json
 from node.cli.outputs import check_output
 from node.config import load_topology
-from node.graph.prediction import summary
+from node.graph.advice.prediction import summary
 from node.monitor.graph_picture import SUFFIXES, draw_topology
 
 

@@ -11,8 +11,8 @@ from node.app.new_topology import Draft, written
 from node.cli.console import Json, note, print_json
 from node.cli.outputs import check_output
 from node.errors import ConfigError
-from node.graph.generators import GENERATORS
-from node.graph.schedules import SCHEDULES
+from node.graph.families.generators import GENERATORS
+from node.graph.scheduling.schedules import SCHEDULES
 from node.yaml_files import parse_yaml, write_text
 
 SUFFIXES = (".yaml", ".yml")

@@ -10,7 +10,7 @@ from rich.table import Table
 
 
 def print_topology(facts: Mapping[str, Any], console: Console) -> None:
-    """The document of `node.graph.prediction.summary`, for people."""
+    """The document of `node.graph.advice.prediction.summary`, for people."""
     table = Table("node", "address", "neighbours", box=None, pad_edge=False)
     for node in facts["nodes"]:
         table.add_row(node["id"], node["address"] or "none: dials out", " ".join(node["neighbours"]))

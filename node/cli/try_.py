@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from node.app.run_folder import RunFolder
+from node.app.run.run_folder import RunFolder
 from node.cli.console import Json, NodeOption, RunOption, find_nodes, find_run, note, print_json, results
 from node.config import load_node_config
 
@@ -27,8 +27,8 @@ def try_(
     """Use the adapter of a node as it stands: what it ended with, or its newest checkpoint while it runs."""
     folder = find_run(run)
     config, peers = load_node_config(folder.config), find_nodes(folder, node, all)
-    from node.app.current import each
-    from node.app.predict import agreement, say
+    from node.app.adapters.current import each
+    from node.app.adapters.predict import agreement, say
 
     said = [
         {

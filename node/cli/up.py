@@ -10,11 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
-from node.app import launcher
+from node.app.launching import launcher
 from node.app.preflight import check_code, check_files, check_ports
-from node.app.processes import ProcessState, running
-from node.app.run_files import write_files
-from node.app.run_folder import RunFolder, read_json
+from node.app.run.processes import ProcessState, running
+from node.app.run.run_files import write_files
+from node.app.run.run_folder import RunFolder, read_json
 from node.cli.console import Json, note, print_json
 from node.cli.options import NODE_FILE, AllowCode, Config, Fresh, Set, read_settings, tell
 from node.cli.progress import RunProgress

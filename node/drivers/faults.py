@@ -1,8 +1,8 @@
 """A fault plan: what goes wrong, where and when, as plain data.
 
 The same plan runs in the simulator, in virtual time, and as far as the operating system allows on real processes
-(`node.app.chaos`): kills and pauses by signal, delay, cuts and partitions by proxies. Only the simulator can lose,
-duplicate, reorder or alter single messages: a TCP stream does not.
+(`node.app.launching.chaos`): kills and pauses by signal, delay, cuts and partitions by proxies. Only the simulator can
+lose, duplicate, reorder or alter single messages: a TCP stream does not.
 """
 
 from __future__ import annotations

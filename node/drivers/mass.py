@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from node.errors import LocalFault
 from node.types import PeerId
 
-TOLERANCE = 1e-9  # of all that was ever sent and got: float64 sums, as in `node.app.mass`
+TOLERANCE = 1e-9  # of all that was ever sent and got: float64 sums, as in `node.app.auditing.mass`
 Books: TypeAlias = Mapping[str, Any]  # {"w": own, "sent": {peer: w}, "got": {peer: w}}, sums over all rounds
 
 

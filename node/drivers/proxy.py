@@ -3,7 +3,7 @@
     dialling node --> Proxy: listens on loopback --> the neighbour's own address
 Bytes are never lost, doubled or reordered: TCP would hide that from both ends. A partition holds back everything, the
 end of a connection included, as a cable that is out does; when it is over, what was held back arrives, if the ends are
-still there. Decides nothing of when: `node.app.chaos` does.
+still there. Decides nothing of when: `node.app.launching.chaos` does.
 """
 
 from __future__ import annotations

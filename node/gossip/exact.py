@@ -21,8 +21,8 @@ def exact(eigenvalues: Sequence[float], fall_back: bool = True) -> Mixing:
     """x_i <- x_i + sum_j w_ij (x_j - x_i) / mu_h for each eigenvalue mu_h in turn: the mean after the last hop.
 
     Args:
-        eigenvalues: distinct non-zero eigenvalues of I - W in Leja order (`node.graph.spectrum.exact_steps`); in rising
-            order the intermediate values overflow float32's accuracy on long paths.
+        eigenvalues: distinct non-zero eigenvalues of I - W in Leja order (`node.graph.weighting.spectrum.exact_steps`);
+            in rising order the intermediate values overflow float32's accuracy on long paths.
         fall_back: whether a damaged peer takes its hop-0 mix by W instead of the unfinished product.
 
     Raises:

@@ -17,7 +17,7 @@ from node.graph.checks import MAX_EDGES, MAX_NODES, seen
 from node.graph.reach import NOWHERE, dialler
 from node.graph.reading import PEER_ID
 from node.graph.topology import Topology
-from node.graph.weights import row_of
+from node.graph.weighting.weights import row_of
 from node.graph.wiring import link
 from node.types import PeerId, Weights
 

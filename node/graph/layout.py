@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.errors import ConfigError
-from node.graph.lattices import hypercube, mesh, path, torus
+from node.graph.families.lattices import hypercube, mesh, path, torus
 from node.graph.topology import Topology
 from node.graph.wiring import Pairs, Wiring, pair
 from node.types import PeerId

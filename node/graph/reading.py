@@ -17,10 +17,10 @@ import networkx as nx
 
 from node.errors import ConfigError
 from node.graph.checks import MAX_EDGES, MAX_NODES, seen
-from node.graph.generators import GENERATORS
+from node.graph.families.generators import GENERATORS
 from node.graph.reach import NOWHERE, dialler
-from node.graph.schedules import SCHEDULES, Schedule
-from node.graph.weights import WEIGHTS
+from node.graph.scheduling.schedules import SCHEDULES, Schedule
+from node.graph.weighting.weights import WEIGHTS
 from node.graph.wiring import Edge, Wiring, link
 from node.types import PeerId
 

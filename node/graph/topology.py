@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from node.errors import ConfigError
 from node.graph.reach import NOWHERE, dialler
 from node.graph.reading import ANYONE, Chosen, read_topology
-from node.graph.rows import Rows, dense
-from node.graph.schedules import SCHEDULES, Schedule
-from node.graph.weights import PUSH_SUM, check_weights, rows_of
+from node.graph.scheduling.schedules import SCHEDULES, Schedule
+from node.graph.weighting.rows import Rows, dense
+from node.graph.weighting.weights import PUSH_SUM, check_weights, rows_of
 from node.graph.wiring import Edge, Wiring
 from node.types import PeerId, Turn
 

@@ -12,26 +12,26 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from node.errors import ConfigError
-from node.learn import data, docstrings
-from node.learn.adapter import Adapter, attach
-from node.learn.base import Base, open_base
-from node.learn.data import DataSettings, TestSet
-from node.learn.deals import Indices
-from node.learn.device import device_of
-from node.learn.dialogue import Dialogue, Template, template_text
-from node.learn.encode import encode
-from node.learn.examples import Corpus, Task, digest_of
-from node.learn.held_out import Held, encode_apart
-from node.learn.methods import LoraSettings, require_room
-from node.learn.objective import Objective
-from node.learn.packing import keeps_apart
-from node.learn.partition import BY_COLUMN, BY_LABEL, PartitionSettings, partition
-from node.learn.passes import Reader
-from node.learn.prefix import Remembered, bytes_needed, find_prefix
-from node.learn.recompute import recompute_layers
-from node.learn.texts import Texts
-from node.learn.train_settings import TrainSettings
-from node.learn.trainer import LocalTrainer
+from node.learn.dealing.deals import Indices
+from node.learn.dealing.partition import BY_COLUMN, BY_LABEL, PartitionSettings, partition
+from node.learn.model.adapter import Adapter, attach
+from node.learn.model.base import Base, open_base
+from node.learn.model.device import device_of
+from node.learn.model.methods import LoraSettings, require_room
+from node.learn.model.packing import keeps_apart
+from node.learn.model.prefix import Remembered, bytes_needed, find_prefix
+from node.learn.model.recompute import recompute_layers
+from node.learn.reading import data, docstrings
+from node.learn.reading.data import DataSettings, TestSet
+from node.learn.reading.dialogue import Dialogue, Template, template_text
+from node.learn.reading.encode import encode
+from node.learn.reading.examples import Corpus, Task, digest_of
+from node.learn.reading.held_out import Held, encode_apart
+from node.learn.reading.texts import Texts
+from node.learn.training.objective import Objective
+from node.learn.training.passes import Reader
+from node.learn.training.train_settings import TrainSettings
+from node.learn.training.trainer import LocalTrainer
 from node.types import Digests, Shared
 
 
@@ -46,7 +46,7 @@ class LearnSettings:
     train: TrainSettings = field(default_factory=TrainSettings)
     data: DataSettings = field(default_factory=DataSettings)
     partition: PartitionSettings = field(default_factory=PartitionSettings)
-    share: tuple[str, ...] = ("all",)  # patterns of what is shared, see `node.learn.sharing`
+    share: tuple[str, ...] = ("all",)  # patterns of what is shared, see `node.learn.model.sharing`
     moments: bool = True  # whether Adam's moments travel with theta
     seed: int = 0  # start values and order of the data
 

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from node.learn.prepare import Prepared
-from node.learn.texts import IGNORED, Texts
+from node.learn.reading.texts import IGNORED, Texts
 
 MOST = 400  # characters of an example that are shown
 MASKED = ("[[", "]]")  # around what is read but not learnt from

@@ -21,7 +21,7 @@ ROOT = 0.5  # shade: the square root of the count, so that ten texts beside a th
 
 
 def draw_classes(facts: dict[str, Any], picture: Path, title: str) -> None:
-    """Draws the facts of `node.app.holdings`.
+    """Draws the facts of `node.app.data.holdings`.
 
     Args:
         picture: its suffix, one of SUFFIXES, says the format.

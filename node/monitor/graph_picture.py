@@ -40,7 +40,7 @@ def draw_topology(topology: Topology, picture: Path, facts: Mapping[str, Any], t
 
     Args:
         picture: its suffix, one of SUFFIXES, says the format.
-        facts: what `node.graph.prediction.summary` says of it.
+        facts: what `node.graph.advice.prediction.summary` says of it.
         title: the first line above it.
 
     Raises:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from node.app.run_files import write_files
-from node.app.run_folder import RunFolder, write_json
+from node.app.run.run_files import write_files
+from node.app.run.run_folder import RunFolder, write_json
 from node.app.settings import learn_settings
 from node.config import NodeConfig, check_config
 from node.drivers.checkpoint import Checkpoint, CheckpointStore

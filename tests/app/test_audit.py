@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from node.app.audit import CHECKS, Report, audit, judge
-from node.app.evidence import Evidence, read_evidence
-from node.app.mass import mass_conserved
-from node.app.run_folder import RunFolder
+from node.app.auditing.audit import CHECKS, Report, audit, judge
+from node.app.auditing.evidence import Evidence, read_evidence
+from node.app.auditing.mass import mass_conserved
+from node.app.run.run_folder import RunFolder
 from node.core.deadlines import DeadlineLimits
 from node.drivers.simulation import Faults, Simulation
 from node.gossip.chebyshev import chebyshev

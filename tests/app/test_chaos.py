@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from node.app import launcher
-from node.app.chaos import require_possible
-from node.app.processes import announce, state_of
-from node.app.run_folder import RunFolder, write_json
+from node.app.launching import launcher
+from node.app.launching.chaos import require_possible
+from node.app.run.processes import announce, state_of
+from node.app.run.run_folder import RunFolder, write_json
 from node.drivers.faults import Break, Faults, Kill, Partition, Pause
 from node.drivers.proxy import Proxy
 from node.drivers.slow import Interrupted, Slow, slowed
@@ -247,9 +247,9 @@ def test_without_a_plan_the_trainer_is_untouched() -> None:
 SERVER = """
 import os, sys, time
 from pathlib import Path
-from node.app.forkserver import Server
-from node.app.processes import announce
-from node.app.run_folder import RunFolder
+from node.app.launching.forkserver import Server
+from node.app.run.processes import announce
+from node.app.run.run_folder import RunFolder
 from node.settings import LogsConfig
 run = RunFolder(Path(sys.argv[1]))
 def work(job):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from node.app.fit import fitted
+from node.app.rules.fit import fitted
 from node.config import check_config
 from node.graph.topology import Topology
 from node.mixings import MIXINGS

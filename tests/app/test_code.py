@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from node.app.code import find, load, require_allowed
+from node.app.rules.code import find, load, require_allowed
 from node.errors import ConfigError
 from node.gossip.mixing import Context, Heard
 from node.types import PeerId

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from node.app.data_split import SplitPlan, dealt, manifest_in, written
-from node.app.holdings import counted, holdings_of
+from node.app.data.data_split import SplitPlan, dealt, manifest_in, written
+from node.app.data.holdings import counted, holdings_of
 from node.config import NodeConfig, check_config, load_node_config, load_topology, parse_yaml
 from node.errors import ConfigError
 from node.graph.topology import Topology
-from node.learn.data import DatasetSettings
-from node.learn.partition import PartitionSettings
+from node.learn.dealing.partition import PartitionSettings
+from node.learn.reading.data import DatasetSettings
 from node.types import PeerId
 
 N0, N1, N2 = NODES = tuple(PeerId(f"n{i}") for i in range(3))

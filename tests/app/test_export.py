@@ -13,8 +13,8 @@ import transformers
 from peft import PeftModel
 from torch import Tensor
 
-import node.learn.libraries  # noqa: F401  # first: silences transformers before anything imports it
-from node.app.export import export, save_merged
+import node.learn.model.libraries  # noqa: F401  # first: silences transformers before anything imports it
+from node.app.adapters.export import export, save_merged
 from node.errors import ConfigError
 from node.types import Vector
 from tests.app.kept import ENDS, IDS, SAVED, Kept

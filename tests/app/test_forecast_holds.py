@@ -1,4 +1,4 @@
-"""What `node.graph.forecast` says is what the rules do: from the worst start, to the round.
+"""What `node.graph.advice.forecast` says is what the rules do: from the worst start, to the round.
 
 Peers that start with the rows of the identity end with the columns of what a linear rule does to any start; the norm of
 that, less its mean, is what is left of the worst spread.
@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from node.app.simulate import simulate
+from node.app.simulating.simulate import simulate
 from node.gossip.chebyshev import chebyshev
 from node.gossip.push_sum import FLOOR
-from node.graph import pace
-from node.graph.forecast import Forecast, forecasts
+from node.graph.advice import pace
+from node.graph.advice.forecast import Forecast, forecasts
 from node.graph.topology import Topology
 
 ROUNDING = 1e-9

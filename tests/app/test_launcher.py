@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from node.app import launcher
-from node.app.processes import announce, state_of
-from node.app.run_folder import RunFolder, write_json
+from node.app.launching import launcher
+from node.app.run.processes import announce, state_of
+from node.app.run.run_folder import RunFolder, write_json
 from node.observe.records import RecordWriter, RoundRecord, Seconds
 
 NAMES = ("n0", "n1")

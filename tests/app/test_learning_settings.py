@@ -10,10 +10,10 @@ import pytest
 from node.app.settings import learn_settings
 from node.config import check_config
 from node.errors import ConfigError
-from node.learn.adapter import attach
-from node.learn.methods import LoraSettings
+from node.learn.model.adapter import attach
+from node.learn.model.methods import LoraSettings
 from node.learn.prepare import open_model
-from node.learn.train_settings import TrainSettings
+from node.learn.training.train_settings import TrainSettings
 from tests.learn import tiny
 
 

@@ -10,7 +10,7 @@ from typing import get_args, get_type_hints
 import huggingface_hub
 import pytest
 
-from node.app.model_card import PIPELINES, CardFacts, metadata_of, model_card, told
+from node.app.adapters.model_card import PIPELINES, CardFacts, metadata_of, model_card, told
 from node.learning_settings import LoraConfig
 
 FACTS = CardFacts(

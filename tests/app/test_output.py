@@ -7,13 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from node.app.output import Tail, files_of, turn_over
+from node.app.run.output import Tail, files_of, turn_over
 
 # A process that turns its own log over between lines; one of them is written by no Python object.
 TALKER = """
 import os, sys
 from pathlib import Path
-from node.app.output import redirect, turn_over
+from node.app.run.output import redirect, turn_over
 
 log = Path(sys.argv[1])
 redirect(log)

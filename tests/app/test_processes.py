@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from node.app.processes import announce, end, interruptible, running, state_of, telling
-from node.app.run_folder import NodeFolder, read_json, write_json
+from node.app.run.processes import announce, end, interruptible, running, state_of, telling
+from node.app.run.run_folder import NodeFolder, read_json, write_json
 from node.errors import ConfigError
 from tests.lab import eventually
 

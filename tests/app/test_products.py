@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import torch
 
-from node.app.fit import fitted
-from node.app.products import own_rank, pairs_of, period_of, rule_of, start_of
+from node.app.rules.fit import fitted
+from node.app.rules.products import own_rank, pairs_of, period_of, rule_of, start_of
 from node.app.settings import learn_settings, mixing_said
 from node.config import NodeConfig, check_config, set_values
 from node.errors import ConfigError
 from node.graph.topology import Topology
-from node.learn.schema import Schema
+from node.learn.model.schema import Schema
 from node.types import Pair, PeerId
 
 LINEAR = {

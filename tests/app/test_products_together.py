@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from node.app.fit import fitted
-from node.app.products import pairs_of
-from node.app.together import Outcome, Together
+from node.app.rules.fit import fitted
+from node.app.rules.products import pairs_of
+from node.app.simulating.together import Outcome, Together
 from node.app.warm import prepare
 from node.config import check_config
 from node.gossip.factors import held

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from node.app.mixing import is_due, predicted_contraction
+from node.app.rules.mixing import is_due, predicted_contraction
 from node.config import NodeConfig
 from node.graph.topology import Topology
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from node.app.resources import ROLLUP, memory
+from node.app.run.resources import ROLLUP, memory
 
 SAID = """\
 00400000-7ffd0000 ---p 00000000 00:00 0                                  [rollup]

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from node.app.simulate import simulate, topology_of
+from node.app.simulating.simulate import simulate, topology_of
 from node.drivers.faults import Faults, Kill
 from node.drivers.lockstep import Traffic
 from node.errors import ConfigError, RuleError
 from node.gossip.dpsgd import dpsgd
-from node.graph.spectrum import rounds_to
 from node.graph.topology import Topology
-from node.graph.weights import matrix
+from node.graph.weighting.spectrum import rounds_to
+from node.graph.weighting.weights import matrix
 from node.types import PeerId
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import torch
 
-from node.app.fit import fitted
-from node.app.run_folder import RunFolder
-from node.app.simulate import topology_of
-from node.app.together import AfterRound, Together, Watch
+from node.app.rules.fit import fitted
+from node.app.run.run_folder import RunFolder
+from node.app.simulating.simulate import topology_of
+from node.app.simulating.together import AfterRound, Together, Watch
 from node.app.warm import Warm, prepare
 from node.cli.simulate import simulate
 from node.config import check_config, write_yaml

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-import node.learn.libraries  # noqa: F401  # first: silences transformers before anything imports it
-from node.app.predict import agreement
+import node.learn.model.libraries  # noqa: F401  # first: silences transformers before anything imports it
+from node.app.adapters.predict import agreement
 from tests.app.kept import ENDS, IDS, SAVED, Kept
 from tests.lab import call
 from tests.learn import tiny

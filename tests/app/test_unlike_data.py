@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from node.app.fit import fitted
-from node.app.holdings import holdings_of
-from node.app.simulate import topology_of
-from node.app.together import Outcome, Together
+from node.app.data.holdings import holdings_of
+from node.app.rules.fit import fitted
+from node.app.simulating.simulate import topology_of
+from node.app.simulating.together import Outcome, Together
 from node.app.warm import prepare
 from node.config import check_config
 from node.types import PeerId, Shared

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from node.config import load_topology
-from node.graph.formats import SUFFIXES
+from node.graph.formats.formats import SUFFIXES
 from tests.lab import call
 
 RING = """\

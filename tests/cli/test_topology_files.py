@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from node.config import load_topology
-from node.graph.generators import GENERATORS
+from node.graph.families.generators import GENERATORS
 from node.graph.topology import Topology
 from node.yaml_files import parse_yaml
 from tests.cli.test_bad_input import refused

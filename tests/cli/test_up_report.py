@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from node.app.processes import ProcessState
-from node.app.run_folder import RunFolder, write_json
+from node.app.run.processes import ProcessState
+from node.app.run.run_folder import RunFolder, write_json
 from node.cli.up import report
 
 

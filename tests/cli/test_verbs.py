@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from node.app.processes import ProcessState, announce, started
-from node.app.run_folder import write_json
+from node.app.run.processes import ProcessState, announce, started
+from node.app.run.run_folder import write_json
 from node.cli.main import VERBS
 from node.cli.options import NODE_FILE, read_settings
 from node.complaints import dotted_keys

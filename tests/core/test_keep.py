@@ -15,7 +15,7 @@ from node.gossip.dpsgd import dpsgd
 from node.gossip.exact import exact
 from node.gossip.mixing import Mixing
 from node.gossip.push_sum import push_sum
-from node.graph.spectrum import exact_steps
+from node.graph.weighting.spectrum import exact_steps
 from node.types import PeerId
 from tests.cluster import descend, peers_on, topology
 

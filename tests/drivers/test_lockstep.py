@@ -15,9 +15,9 @@ from node.gossip.dpsgd import dpsgd
 from node.gossip.exact import exact
 from node.gossip.mixing import Context, Heard, Mixing, State
 from node.gossip.push_sum import push_sum
-from node.graph.spectrum import contraction, exact_steps
 from node.graph.topology import Topology
-from node.graph.weights import matrix
+from node.graph.weighting.spectrum import contraction, exact_steps
+from node.graph.weighting.weights import matrix
 from node.types import PeerId, Shared, Turn
 from tests.cluster import descend, digest, keep, peers_on, spread, stack, start_of, topology
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import node.learn.libraries  # noqa: F401  # first: silences transformers before anything imports it
+import node.learn.model.libraries  # noqa: F401  # first: silences transformers before anything imports it
 from tests.lab import IDS, RING, Lab
 from tests.learn import tiny
 

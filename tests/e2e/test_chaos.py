@@ -8,9 +8,9 @@ import json
 import psutil
 import pytest
 
-from node.app.audit import Report, audit
-from node.app.chaos import Chaos
-from node.app.processes import ProcessState
+from node.app.auditing.audit import Report, audit
+from node.app.launching.chaos import Chaos
+from node.app.run.processes import ProcessState
 from node.config import load_node_config, load_topology, set_values, write_yaml
 from node.drivers.faults import Break, Faults, Kill, Partition, Pause
 from node.observe.journal import Entry, read_journal

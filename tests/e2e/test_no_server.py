@@ -8,7 +8,7 @@ import sys
 import psutil
 import pytest
 
-from node.app.processes import running
+from node.app.run.processes import running
 from node.observe.records import read_records
 from tests.e2e.conftest import MakeLab
 from tests.lab import ROOT, eventually

@@ -12,9 +12,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from node.app.processes import state_of
-from node.app.run_folder import RunFolder
-from node.learn.base import embedded_folder
+from node.app.run.processes import state_of
+from node.app.run.run_folder import RunFolder
+from node.learn.model.base import embedded_folder
 from tests.lab import ROOT, Running, free_ports
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from node.app.processes import running
+from node.app.run.processes import running
 from node.drivers.checkpoint import decode
 from node.observe.distance import consensus_distance
 from node.observe.records import read_records

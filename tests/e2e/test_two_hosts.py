@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import torch
 
-from node.app.launcher import newest_record
-from node.app.processes import state_of
+from node.app.launching.launcher import newest_record
+from node.app.run.processes import state_of
 from node.drivers.checkpoint import CheckpointStore
 from node.observe.records import RoundRecord
 from tests.e2e.conftest import MakeLab

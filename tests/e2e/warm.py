@@ -14,9 +14,9 @@ from pathlib import Path
 
 import torch
 
-import node.app.jobs
-import node.app.predict
-import node.learn.trainer  # noqa: F401
+import node.app.adapters.predict
+import node.app.launching.jobs
+import node.learn.training.trainer  # noqa: F401
 from node.cli.main import main as gossip
 
 

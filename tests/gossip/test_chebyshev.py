@@ -11,7 +11,7 @@ from node.drivers.faults import Faults
 from node.drivers.simulation import Simulation
 from node.errors import ConfigError
 from node.gossip.chebyshev import chebyshev
-from node.graph.pace import hops_to
+from node.graph.advice.pace import hops_to
 from tests.cluster import again_on, descend, digest, keep, peers_on, spread, stack, start_of, topology
 from tests.gossip.rounds import Rounds, path, ring, spread_of
 from tests.reference.chebyshev_by_eigenvalues import chebyshev_by_eigenvalues, left_after, rate_of_a_hop

@@ -9,7 +9,7 @@ from node.drivers.faults import Faults
 from node.drivers.simulation import Simulation
 from node.errors import ConfigError
 from node.gossip.exact import exact
-from node.graph.spectrum import exact_steps
+from node.graph.weighting.spectrum import exact_steps
 from node.types import PeerId
 from tests.cluster import keep, peers_on, spread, stack, start_of, topology
 

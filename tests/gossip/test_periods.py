@@ -18,7 +18,7 @@ from node.gossip.dpsgd import dpsgd
 from node.gossip.mixing import Context, Heard
 from node.gossip.noloco import noloco
 from node.gossip.periods import des_loc, periods
-from node.learn.adamw import AdamW, AdamWSettings
+from node.learn.training.adamw import AdamW, AdamWSettings
 from node.types import PeerId
 from tests.cluster import again_on, descend, digest, keep, peers_on, spread, stack, start_of, topology
 from tests.gossip.rounds import Rounds, ring, spread_of

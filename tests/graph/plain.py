@@ -13,7 +13,7 @@ from node.types import PeerId
 
 @dataclass(frozen=True)
 class Plain:
-    """What `node.graph.rows.Graph` asks for."""
+    """What `node.graph.weighting.rows.Graph` asks for."""
 
     nodes: tuple[PeerId, ...]
     edges: tuple[tuple[PeerId, PeerId], ...]

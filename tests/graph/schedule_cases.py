@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from node.graph.generators import GENERATORS
-from node.graph.schedules import SCHEDULES, Schedule
+from node.graph.families.generators import GENERATORS
+from node.graph.scheduling.schedules import SCHEDULES, Schedule
 from tests.graph.shapes import ids
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from node.errors import ConfigError
-from node.graph.advisor import Addition, added_edges, judged, lines, slow_vectors
-from node.graph.spectrum import spectral_gap
+from node.graph.advice.advisor import Addition, added_edges, judged, lines, slow_vectors
 from node.graph.topology import Topology
+from node.graph.weighting.spectrum import spectral_gap
 
 # Of the best single edge's gap; measured over these graphs at 8, 12 and 16 nodes: 1 on all but rings (.89 to .94).
 CLOSE = 0.85

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from node.graph.base_graph import base_rounds, hyper_hypercube, simple_base_rounds
-from node.graph.products import matrix_of
-from node.graph.schedules import SCHEDULES
+from node.graph.advice.products import matrix_of
+from node.graph.scheduling.base_graph import base_rounds, hyper_hypercube, simple_base_rounds
+from node.graph.scheduling.schedules import SCHEDULES
 from tests.graph.shapes import ids
 from tests.reference.base_graph_by_listing import base_graph
 

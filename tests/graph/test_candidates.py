@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from node.graph.candidates import candidates
+from node.graph.advice.candidates import candidates
 from node.graph.topology import Topology
 from node.yaml_files import parse_yaml
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from node.graph.cautions import better_at_the_same_degree
-from node.graph.prediction import summary
+from node.graph.advice.cautions import better_at_the_same_degree
+from node.graph.advice.prediction import summary
 from node.graph.topology import Topology
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from node.errors import ConfigError
-from node.graph.choice import HOPS, Choice, choose
+from node.graph.advice.choice import HOPS, Choice, choose
 from node.graph.reading import Chosen
-from node.graph.spectrum import exact_steps
 from node.graph.topology import Topology
+from node.graph.weighting.spectrum import exact_steps
 
 
 def graph(nodes: object = 16, **said: object) -> Topology:

@@ -8,7 +8,7 @@ import networkx as nx
 import pytest
 
 from node.graph.draws import stream
-from node.graph.edge_colouring import matchings_of
+from node.graph.scheduling.edge_colouring import matchings_of
 
 PETERSEN = sorted((min(e), max(e)) for e in nx.petersen_graph().edges)
 

@@ -1,4 +1,4 @@
-"""Time to consensus by the model that `node.graph.fastest` states, worked out on three and four nodes."""
+"""Time to consensus by the model that `node.graph.advice.fastest` states, worked out on three and four nodes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from node.errors import ConfigError
-from node.graph.fastest import offers, seconds_of, seconds_until
-from node.graph.forecast import forecasts
+from node.graph.advice.fastest import offers, seconds_of, seconds_until
+from node.graph.advice.forecast import forecasts
 from node.graph.links import Links, filled, links_of
 from node.graph.topology import Topology
 

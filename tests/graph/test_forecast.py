@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from node.graph.forecast import Forecast, busiest, forecasts, messages_a_round, messages_until
+from node.graph.advice.forecast import Forecast, busiest, forecasts, messages_a_round, messages_until
 from node.graph.topology import Topology
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from node.config import load_topology, topology_text
 from node.errors import ConfigError
-from node.graph.formats import READERS, topology_of
+from node.graph.formats.formats import READERS, topology_of
 from node.graph.topology import Topology
 
 PATH_OF_THREE = {

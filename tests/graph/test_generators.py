@@ -11,7 +11,7 @@ import pytest
 
 from node.errors import ConfigError
 from node.graph.checks import MAX_EDGES
-from node.graph.generators import GENERATORS
+from node.graph.families.generators import GENERATORS
 from tests.graph.shapes import graph, ids, pairs
 
 ONLY = {"karate": 34, "florentine": 15}

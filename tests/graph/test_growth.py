@@ -10,9 +10,9 @@ import pytest
 
 from node.errors import ConfigError
 from node.graph.growth import chosen, grown, rows_of
-from node.graph.spectrum import contraction
 from node.graph.topology import Topology
-from node.graph.weights import matrix
+from node.graph.weighting.spectrum import contraction
+from node.graph.weighting.weights import matrix
 from node.types import PeerId
 
 A, B, C, D, E = (PeerId(p) for p in "abcde")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from node.errors import ConfigError
-from node.graph.known_graphs import florentine, karate, margulis
+from node.graph.families.known_graphs import florentine, karate, margulis
 from tests.graph.shapes import degrees, digest, graph, ids, pairs
 
 

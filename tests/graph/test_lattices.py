@@ -6,7 +6,7 @@ import networkx as nx
 import pytest
 
 from node.errors import ConfigError
-from node.graph.lattices import complete, exponential, hypercube, mesh, path, ring, star, torus
+from node.graph.families.lattices import complete, exponential, hypercube, mesh, path, ring, star, torus
 from node.types import PeerId
 from tests.graph.shapes import degrees, graph, ids, pairs
 

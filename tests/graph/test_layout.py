@@ -8,7 +8,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from node.graph.generators import GENERATORS
+from node.graph.families.generators import GENERATORS
 from node.graph.layout import circle, places, stress
 from node.graph.topology import Topology
 from tests.graph.test_generators import ONLY, WANTED, attempt

@@ -6,11 +6,11 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from node.graph.edge_colouring import matchings_of
-from node.graph.generators import GENERATORS
-from node.graph.matcha import Cut, best_alpha, best_chances, plan_of
-from node.graph.schedule import positions
-from node.graph.schedules import SCHEDULES
+from node.graph.families.generators import GENERATORS
+from node.graph.scheduling.edge_colouring import matchings_of
+from node.graph.scheduling.matcha import Cut, best_alpha, best_chances, plan_of
+from node.graph.scheduling.schedule import positions
+from node.graph.scheduling.schedules import SCHEDULES
 from tests.graph.schedule_cases import matrix
 from tests.graph.shapes import ids
 from tests.reference.matcha_by_cases import norm_of_expectation

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from node.graph.pace import SHRINKS, chebyshev, first_power, floored, norm, pushes
-from node.graph.spectrum import rounds_to
+from node.graph.advice.pace import SHRINKS, chebyshev, first_power, floored, norm, pushes
 from node.graph.topology import Topology
-from node.graph.weights import push_sum_matrix
+from node.graph.weighting.spectrum import rounds_to
+from node.graph.weighting.weights import push_sum_matrix
 from tests.reference.pace_by_hand import pushes_of_the_worst_start
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from node.errors import ConfigError
-from node.graph.prediction import rate_of, rate_while_training, summary
+from node.graph.advice.prediction import rate_of, rate_while_training, summary
 from node.graph.topology import Topology
 
 CONTRACT = [

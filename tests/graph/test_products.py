@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from node.graph.generators import GENERATORS
-from node.graph.products import centred, exact_rounds, matrix_of, norm, rate, rounds_to_by_products
-from node.graph.schedules import SCHEDULES
-from node.graph.spectrum import contraction, rounds_to
+from node.graph.advice.products import centred, exact_rounds, matrix_of, norm, rate, rounds_to_by_products
+from node.graph.families.generators import GENERATORS
+from node.graph.scheduling.schedules import SCHEDULES
+from node.graph.weighting.spectrum import contraction, rounds_to
 from tests.graph.schedule_cases import CASES, Case, matrix
 from tests.graph.shapes import ids
 

@@ -10,8 +10,14 @@ import pytest
 
 from node.errors import ConfigError
 from node.graph.draws import stream
-from node.graph.generators import GENERATORS
-from node.graph.random_graphs import barabasi_albert, erdos_renyi, random_geometric, random_regular, watts_strogatz
+from node.graph.families.generators import GENERATORS
+from node.graph.families.random_graphs import (
+    barabasi_albert,
+    erdos_renyi,
+    random_geometric,
+    random_regular,
+    watts_strogatz,
+)
 from tests.graph.shapes import degrees, digest, graph, ids, pairs
 
 FAMILIES: dict[str, dict[str, Any]] = {

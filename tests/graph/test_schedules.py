@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from node.errors import ConfigError
-from node.graph.failing_links import metropolis_meetings
-from node.graph.generators import complete, path, ring, star, torus
-from node.graph.matchings import tournament
-from node.graph.schedules import SCHEDULES
+from node.graph.families.generators import complete, path, ring, star, torus
+from node.graph.scheduling.failing_links import metropolis_meetings
+from node.graph.scheduling.matchings import tournament
+from node.graph.scheduling.schedules import SCHEDULES
 from node.graph.topology import Topology
 from tests.graph.schedule_cases import CASES, Case, matrix
 from tests.graph.shapes import ids

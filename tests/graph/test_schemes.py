@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from node.errors import ConfigError
-from node.graph import optimal_weights
-from node.graph.balancing import scaled
-from node.graph.generators import GENERATORS
-from node.graph.rows import dense
-from node.graph.spectrum import contraction, rounds_to, stationary
+from node.graph.families.generators import GENERATORS
 from node.graph.topology import Topology
-from node.graph.weights import UNBALANCED, WEIGHTS, check_weights, matrix, push_sum_matrix, row_of, rows_of
+from node.graph.weighting import optimal_weights
+from node.graph.weighting.balancing import scaled
+from node.graph.weighting.rows import dense
+from node.graph.weighting.spectrum import contraction, rounds_to, stationary
+from node.graph.weighting.weights import UNBALANCED, WEIGHTS, check_weights, matrix, push_sum_matrix, row_of, rows_of
 from node.types import PeerId
 from tests.graph.plain import Plain, exponential, hypercube, karate, path, plain, ring, star, torus
 from tests.reference.weights_by_paper import fastest_by_solver, sinkhorn_by_turns

@@ -9,10 +9,10 @@ from statistics import mean
 import pytest
 
 from node.config import load_topology
-from node.graph.generators import GENERATORS
-from node.graph.prediction import summary
+from node.graph.advice.prediction import summary
+from node.graph.families.generators import GENERATORS
 from node.graph.topology import Topology
-from node.graph.weights import WEIGHTS
+from node.graph.weighting.weights import WEIGHTS
 
 FOLDER = Path(__file__).parents[2] / "topology"
 

@@ -7,7 +7,8 @@ from math import cos, pi
 import numpy as np
 import pytest
 
-from node.graph.spectrum import (
+from node.graph.topology import Topology
+from node.graph.weighting.spectrum import (
     _leja,
     contraction,
     contraction_of_a_round,
@@ -18,8 +19,7 @@ from node.graph.spectrum import (
     spectral_gap,
     stationary,
 )
-from node.graph.topology import Topology
-from node.graph.weights import matrix, push_sum_matrix
+from node.graph.weighting.weights import matrix, push_sum_matrix
 from tests.graph.plain import exponential, hypercube, path, plain, ring, star
 from tests.reference.metropolis_by_hand import rounds_of_the_worst_start
 

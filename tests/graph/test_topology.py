@@ -9,7 +9,7 @@ import pytest
 
 from node.errors import ConfigError
 from node.graph.topology import Topology
-from node.graph.weights import WEIGHTS
+from node.graph.weighting.weights import WEIGHTS
 
 FOUR = {f"n{i}": f"127.0.0.1:{7001 + i}" for i in range(4)}
 RING = [["n0", "n1"], ["n1", "n2"], ["n2", "n3"], ["n3", "n0"]]

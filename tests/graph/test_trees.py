@@ -8,7 +8,7 @@ import networkx as nx
 import pytest
 
 from node.errors import ConfigError
-from node.graph.trees import clusters, double_binary_tree, hierarchical, tree, two_cliques
+from node.graph.families.trees import clusters, double_binary_tree, hierarchical, tree, two_cliques
 from tests.graph.shapes import degrees, graph, ids, pairs
 
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.graph.spectrum import contraction_of_pushes, exact_steps
 from node.graph.topology import Topology
-from node.graph.weights import matrix, push_sum_matrix, row_of
+from node.graph.weighting.spectrum import contraction_of_pushes, exact_steps
+from node.graph.weighting.weights import matrix, push_sum_matrix, row_of
 from node.types import PeerId
 from tests.reference.metropolis_by_hand import metropolis_matrix
 from tests.reference.push_sum_by_matrix import push_matrix

@@ -18,15 +18,15 @@ import transformers
 from safetensors.torch import load_file
 from torch import Tensor
 
-import node.learn.libraries  # noqa: F401  # first: silences transformers before anything imports it
+import node.learn.model.libraries  # noqa: F401  # first: silences transformers before anything imports it
 from node import GossipCallback
-from node.app.export import export
-from node.app.processes import state_of
-from node.app.run_folder import RunFolder
+from node.app.adapters.export import export
+from node.app.run.processes import state_of
+from node.app.run.run_folder import RunFolder
 from node.config import load_node_config
 from node.errors import ConfigError
 from node.graph.topology import Topology
-from node.learn.trainables import Trainables
+from node.learn.model.trainables import Trainables
 from node.monitor.verbs import members
 from node.observe.records import read_records
 from tests.lab import free_ports

@@ -12,10 +12,10 @@ from typing import Any
 import grpc
 import pytest
 
-from node.app.doorkeeper import Doorkeeper
-from node.app.growing import GrowingGraph
-from node.app.joining import NoAnswer, Place, enter, keep, plan, reached
-from node.app.run_folder import NodeFolder
+from node.app.joins.doorkeeper import Doorkeeper
+from node.app.joins.growing import GrowingGraph
+from node.app.joins.joining import NoAnswer, Place, enter, keep, plan, reached
+from node.app.run.run_folder import NodeFolder
 from node.config import NodeConfig
 from node.core.deadlines import DeadlineLimits
 from node.core.messages import PROTOCOL_VERSION, Hello, Join
@@ -27,7 +27,7 @@ from node.errors import BadMessage, ConfigError
 from node.gossip.dpsgd import dpsgd
 from node.graph.growth import grown, rows_of
 from node.graph.topology import Topology
-from node.graph.weights import row_of
+from node.graph.weighting.weights import row_of
 from node.observe.status import NodeStatus, TopologyStatus
 from node.types import PeerId, Shared
 from node.wire.generated import gossip_pb2, join_pb2

@@ -22,7 +22,7 @@ from node.drivers.streams import DRAIN
 from node.errors import ConfigError, RuleError
 from node.gossip.dpsgd import dpsgd
 from node.gossip.function import from_function
-from node.graph.weights import row_of
+from node.graph.weighting.weights import row_of
 from node.types import PeerId, Shared
 from tests.cluster import D, descend, digest, peers_on, start_of, topology
 from tests.grpc.network import Cluster, Steps, Stuck, run

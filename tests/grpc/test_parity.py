@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from node.app.traffic import bytes_to_send
+from node.app.rules.traffic import bytes_to_send
 from node.codec.named import codecs_of
 from node.core.messages import Snapshot, Update
 from node.core.peer import GossipPeer
@@ -19,8 +19,8 @@ from node.gossip.noloco import noloco
 from node.gossip.periods import des_loc
 from node.gossip.push_sum import push_sum
 from node.gossip.quasi_global import quasi_global
-from node.graph.pace import hops_to
-from node.graph.spectrum import interval
+from node.graph.advice.pace import hops_to
+from node.graph.weighting.spectrum import interval
 from node.mixings import Rule
 from node.types import PeerId, Shared
 from node.wire.frames import encode

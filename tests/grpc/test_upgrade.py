@@ -20,7 +20,7 @@ from node.drivers.simulation import Simulation
 from node.drivers.streams import METHOD
 from node.gossip.dpsgd import dpsgd
 from node.graph.topology import Topology
-from node.graph.weights import row_of
+from node.graph.weighting.weights import row_of
 from node.types import PeerId
 from node.wire.frames import encode
 from node.wire.generated import gossip_pb2 as pb

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-import node.learn.libraries  # noqa: F401  # first: silences transformers before anything imports it
-from node.learn.adapter import LoraSettings
-from node.learn.data import DatasetSettings, DataSettings
-from node.learn.partition import PartitionSettings
+import node.learn.model.libraries  # noqa: F401  # first: silences transformers before anything imports it
+from node.learn.dealing.partition import PartitionSettings
+from node.learn.model.adapter import LoraSettings
 from node.learn.prepare import LearnSettings
-from node.learn.train_settings import TrainSettings
+from node.learn.reading.data import DatasetSettings, DataSettings
+from node.learn.training.train_settings import TrainSettings
 from tests.learn import tiny
 
 torch.set_num_threads(1)

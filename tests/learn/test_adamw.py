@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from node.learn.adamw import AdamW, AdamWSettings, no_moments, steepest
+from node.learn.training.adamw import AdamW, AdamWSettings, no_moments, steepest
 from tests.reference import adamw as twin
 
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from node.errors import ConfigError
-from node.learn.adapter import Adapter, LoraSettings, attach
-from node.learn.base import EMBEDDED, Base, check_weights, embedded_folder, open_base
-from node.learn.libraries import peft, transformers
+from node.learn.model.adapter import Adapter, LoraSettings, attach
+from node.learn.model.base import EMBEDDED, Base, check_weights, embedded_folder, open_base
+from node.learn.model.libraries import peft, transformers
 from tests.learn import tiny
 
 LORA = LoraSettings(r=2, alpha=4, target_modules=("query", "value"), layers=(2,))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from node.learn.adamw import AdamW, AdamWSettings, Block, no_moments
-from node.learn.blocks import active, blocks_of, factor
-from node.learn.schema import Schema
+from node.learn.model.schema import Schema
+from node.learn.training.adamw import AdamW, AdamWSettings, Block, no_moments
+from node.learn.training.blocks import active, blocks_of, factor
 from tests.reference import adamw as twin
 
 SHARED = {"classifier.bias": (3,), "q.lora_A.weight": (2, 4), "v.lora_A.weight": (2, 4), "v.lora_B.weight": (4, 2)}

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from node.errors import ConfigError
-from node.learn import data
-from node.learn.data import DatasetSettings, DataSettings
-from node.learn.examples import NO_LABEL, Corpus, Example, Task, Turn
+from node.learn.reading import data
+from node.learn.reading.data import DatasetSettings, DataSettings
+from node.learn.reading.examples import NO_LABEL, Corpus, Example, Task, Turn
 
 TAGS = ("O", "B-PER", "I-PER")
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from node.errors import ConfigError
-from node.learn import data, docstrings
-from node.learn.data import DatasetSettings, DataSettings
-from node.learn.examples import NO_LABEL, Example
+from node.learn.reading import data, docstrings
+from node.learn.reading.data import DatasetSettings, DataSettings
+from node.learn.reading.examples import NO_LABEL, Example
 
 ROWS = [("open a file", "files"), ("send it", "net"), ("sum, of two", "maths"), ("close\nthe file", "files")]
 LABELS = ("net", "files", "maths")

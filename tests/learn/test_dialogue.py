@@ -8,9 +8,9 @@ import pytest
 from transformers import PreTrainedTokenizerBase
 
 from node.errors import ConfigError
-from node.learn.dialogue import Dialogue, Piece, Row, dialogues, fitted, packed, pieces, question, template_text
-from node.learn.examples import Turn
-from node.learn.texts import IGNORED
+from node.learn.reading.dialogue import Dialogue, Piece, Row, dialogues, fitted, packed, pieces, question, template_text
+from node.learn.reading.examples import Turn
+from node.learn.reading.texts import IGNORED
 from tests.learn import tiny
 
 ASK, ANSWER = Turn("user", "Add 1 and 2"), Turn("assistant", "3 of course")

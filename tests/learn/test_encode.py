@@ -10,12 +10,12 @@ import torch
 from transformers import BertTokenizerFast, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from node.errors import ConfigError
-from node.learn.dialogue import Dialogue
-from node.learn.encode import encode
-from node.learn.examples import NO_LABEL, Example, Turn
-from node.learn.held_out import encode_apart, is_held
-from node.learn.packing import keeps_apart
-from node.learn.texts import IGNORED, Texts, joined
+from node.learn.model.packing import keeps_apart
+from node.learn.reading.dialogue import Dialogue
+from node.learn.reading.encode import encode
+from node.learn.reading.examples import NO_LABEL, Example, Turn
+from node.learn.reading.held_out import encode_apart, is_held
+from node.learn.reading.texts import IGNORED, Texts, joined
 from tests.learn import tiny
 
 

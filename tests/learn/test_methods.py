@@ -13,13 +13,13 @@ from safetensors.torch import load_file
 from node.drivers.lockstep import Lockstep
 from node.errors import ConfigError
 from node.gossip.dpsgd import dpsgd
-from node.learn.adapter import attach
-from node.learn.base import Base, open_base
-from node.learn.libraries import peft, transformers
-from node.learn.methods import ALL_LINEAR, LoraSettings, Method
-from node.learn.passes import Reader
+from node.learn.model.adapter import attach
+from node.learn.model.base import Base, open_base
+from node.learn.model.libraries import peft, transformers
+from node.learn.model.methods import ALL_LINEAR, LoraSettings, Method
 from node.learn.prepare import Learner, LearnSettings, open_learner, open_model, prepare
-from node.learn.texts import Texts
+from node.learn.reading.texts import Texts
+from node.learn.training.passes import Reader
 from node.types import PeerId, Shared
 from tests.cluster import topology
 from tests.learn import tiny

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from node.learn.metrics import ClassCounts, TagCounts, counts_for, entities, is_bio, named, perplexity
-from node.learn.texts import IGNORED
+from node.learn.reading.texts import IGNORED
+from node.learn.training.metrics import ClassCounts, TagCounts, counts_for, entities, is_bio, named, perplexity
 from tests.reference import conlleval, macro_f1_by_counting
 
 BIO = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from node.errors import ConfigError
-from node.learn.objective import Objective, ObjectiveSettings, cross_entropy, offset_of
-from node.learn.texts import IGNORED
+from node.learn.reading.texts import IGNORED
+from node.learn.training.objective import Objective, ObjectiveSettings, cross_entropy, offset_of
 from tests.reference import objective_by_autograd
 
 COUNTS = (6, 2, 0, 1)  # examples of four classes on a node

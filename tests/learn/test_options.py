@@ -13,15 +13,15 @@ from torch import Tensor
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from node.errors import ConfigError
-from node.learn.adamw import Block
-from node.learn.adapter import attach
-from node.learn.base import open_base
-from node.learn.clip import clip
-from node.learn.device import CPU, device_of, quantization
-from node.learn.patience import PRIVATE_LOSS, Patience
+from node.learn.model.adapter import attach
+from node.learn.model.base import open_base
+from node.learn.model.device import CPU, device_of, quantization
+from node.learn.model.recompute import recompute_layers
 from node.learn.prepare import LearnSettings, Prepared, open_model, prepare
-from node.learn.recompute import recompute_layers
-from node.learn.trainer import LocalTrainer
+from node.learn.training.adamw import Block
+from node.learn.training.clip import clip
+from node.learn.training.patience import PRIVATE_LOSS, Patience
+from node.learn.training.trainer import LocalTrainer
 from node.types import Shared
 from tests.learn.runs import run
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from node.errors import ConfigError
-from node.learn.partition import PartitionSettings, partition
+from node.learn.dealing.partition import PartitionSettings, partition
 
 LABELS = [i % 12 for i in range(600)]
 SPEAKERS = [f"s{(i * i) % 31}" for i in range(600)]  # 16 speakers, of 20 to 39 texts

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from node.learn.rates import Schedule, rate
+from node.learn.training.rates import Schedule, rate
 
 
 def _rates(schedule: Schedule, warmup: float, rounds: int) -> list[float]:

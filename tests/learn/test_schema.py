@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from node.errors import BadMessage
-from node.learn.schema import Schema
+from node.learn.model.schema import Schema
 
 
 def test_names_are_laid_out_in_sorted_order() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from node.learn.shares import _uniforms, apportioned, dirichlet, log_gamma, power_law
+from node.learn.dealing.shares import _uniforms, apportioned, dirichlet, log_gamma, power_law
 from tests.reference import gamma_by_paper
 
 SEEDS = range(5)

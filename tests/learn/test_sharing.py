@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from node.app.mixing import place_of
+from node.app.rules.mixing import place_of
 from node.core.messages import Message, Snapshot, Update
 from node.core.peer import GossipPeer
 from node.core.peer_config import PeerConfig
@@ -18,13 +18,13 @@ from node.drivers.faults import Faults
 from node.drivers.simulation import Simulation
 from node.errors import ConfigError
 from node.gossip.dpsgd import dpsgd
-from node.learn.adapter import Adapter, attach
-from node.learn.base import open_base
-from node.learn.data import DatasetSettings, DataSettings
-from node.learn.libraries import peft, transformers
-from node.learn.partition import PartitionSettings
+from node.learn.dealing.partition import PartitionSettings
+from node.learn.model.adapter import Adapter, attach
+from node.learn.model.base import open_base
+from node.learn.model.libraries import peft, transformers
+from node.learn.model.sharing import selected
 from node.learn.prepare import LearnSettings, Prepared, open_model, prepare
-from node.learn.sharing import selected
+from node.learn.reading.data import DatasetSettings, DataSettings
 from node.types import PeerId, Shared
 from tests.cluster import digest, topology
 from tests.grpc.network import Cluster, Steps

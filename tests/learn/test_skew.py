@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from node.learn.skew import counts_of, effective_classes, effective_nodes, total_variation
+from node.learn.dealing.skew import counts_of, effective_classes, effective_nodes, total_variation
 
 TWO_BY_TWO = np.array([[3, 1], [1, 3]])
 

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from node.errors import ConfigError
-from node.learn.data import DatasetSettings, DataSettings
-from node.learn.methods import LoraSettings
-from node.learn.partition import PartitionSettings
-from node.learn.passes import Reader
+from node.learn.dealing.partition import PartitionSettings
+from node.learn.model.methods import LoraSettings
 from node.learn.prepare import LearnSettings, Prepared, open_learner, open_model, prepare
 from node.learn.preview import example, numbers
-from node.learn.train_settings import TrainSettings
+from node.learn.reading.data import DatasetSettings, DataSettings
+from node.learn.training.passes import Reader
+from node.learn.training.train_settings import TrainSettings
 from tests.learn import tiny
 from tests.learn.runs import run
 

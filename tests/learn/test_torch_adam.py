@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from node.errors import ConfigError
-from node.learn.adamw import AdamW, AdamWSettings, no_moments
-from node.learn.torch_adam import TorchAdam
-from node.learn.trainables import Trainables
+from node.learn.model.trainables import Trainables
+from node.learn.training.adamw import AdamW, AdamWSettings, no_moments
+from node.learn.training.torch_adam import TorchAdam
 
 SEEDS = range(5)
 D = 6

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from node.errors import ConfigError
-from node.learn.adapter import LoraSettings, attach
-from node.learn.base import open_base
-from node.learn.trainables import Trainables
+from node.learn.model.adapter import LoraSettings, attach
+from node.learn.model.base import open_base
+from node.learn.model.trainables import Trainables
 from tests.learn import own
 from tests.learn.tiny import LABELS
 

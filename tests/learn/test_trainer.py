@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from node.errors import ConfigError
-from node.learn.objective import ObjectiveSettings
-from node.learn.partition import PartitionSettings
+from node.learn.dealing.partition import PartitionSettings
 from node.learn.prepare import LearnSettings, Prepared, open_learner, open_model, prepare
-from node.learn.train_settings import TrainSettings
-from node.learn.trainer import Interrupted
+from node.learn.training.objective import ObjectiveSettings
+from node.learn.training.train_settings import TrainSettings
+from node.learn.training.trainer import Interrupted
 from node.types import Shared
 from tests.learn.runs import run
 

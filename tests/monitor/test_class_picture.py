@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from node.app.holdings import Holdings
+from node.app.data.holdings import Holdings
 from node.monitor.class_picture import draw_classes
 from node.types import PeerId
 

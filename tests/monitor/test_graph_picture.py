@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from matplotlib.image import imread
 
-from node.graph.prediction import summary
+from node.graph.advice.prediction import summary
 from node.graph.topology import Topology
 from node.monitor.graph_picture import draw_topology
 

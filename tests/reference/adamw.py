@@ -1,4 +1,4 @@
-"""AdamW as torch has it, stepped on given gradients: the slow twin of node.learn.adamw."""
+"""AdamW as torch has it, stepped on given gradients: the slow twin of node.learn.training.adamw."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Slow twin of node.graph.base_graph: algorithms 1 to 3 of Takezawa et al. 2023, with sets of weighted edges.
+"""Slow twin of node.graph.scheduling.base_graph: algorithms 1 to 3 of Takezawa et al. 2023, with sets of weighted
+edges.
 
 Where the paper leaves a choice, it is the one of the fast version: factors rise, the last free node of a block is taken
 first, idle nodes are grouped in order.

@@ -1,4 +1,4 @@
-"""Slow twin of node.graph.matcha: E[W^T W] - J by going through all cases of which matchings are on."""
+"""Slow twin of node.graph.scheduling.matcha: E[W^T W] - J by going through all cases of which matchings are on."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ from collections import Counter
 import pytest
 import torch
 
-from node.app.mixing import place_of
-from node.app.traffic import bytes_to_send
+from node.app.rules.mixing import place_of
+from node.app.rules.traffic import bytes_to_send
 from node.codec.bf16 import bf16
 from node.codec.int4 import int4
 from node.codec.int8 import int8

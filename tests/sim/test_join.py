@@ -17,7 +17,7 @@ from node.gossip.mixing import Mixing
 from node.gossip.push_sum import push_sum
 from node.graph.growth import grown, rows_of
 from node.graph.topology import Topology
-from node.graph.weights import row_of
+from node.graph.weighting.weights import row_of
 from node.types import PeerId
 from tests.cluster import descend, keep, spread, stack, start_of, topology
 

@@ -13,8 +13,8 @@ from node.core.edge import check_of
 from node.core.events import Tick
 from node.drivers.faults import Faults, Kill
 from node.drivers.simulation import Simulation
-from node.graph.spectrum import contraction
-from node.graph.weights import matrix
+from node.graph.weighting.spectrum import contraction
+from node.graph.weighting.weights import matrix
 from node.types import PeerId
 from tests.cluster import again_on, descend, digest, keep, peers_on, spread, stack, start_of, topology
 from tests.reference.gossip_by_matrix import gossip_by_matrix

@@ -1,0 +1,1 @@
+"""An adapter after its training, or beside it: found, asked, given away."""

@@ -1,0 +1,1 @@
+"""Whether a run kept its promises, from what every node wrote."""

@@ -1,0 +1,1 @@
+"""Nodes that come in while others run."""

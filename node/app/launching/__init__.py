@@ -1,0 +1,1 @@
+"""Processes of a run on this machine: started, followed, written down, made to fail."""

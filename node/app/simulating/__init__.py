@@ -1,0 +1,1 @@
+"""All nodes of a run in this process."""

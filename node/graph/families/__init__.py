@@ -1,0 +1,1 @@
+"""Families of graphs: node ids and settings in, edges out."""

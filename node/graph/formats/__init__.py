@@ -1,0 +1,1 @@
+"""Topology files of other programs, read and written."""

@@ -1,0 +1,1 @@
+"""Graphs that change: a mixing matrix for each round."""

@@ -1,0 +1,1 @@
+"""Rows of W from edges: weight schemes."""

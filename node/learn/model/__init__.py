@@ -1,0 +1,1 @@
+"""Base model and adapter, and their parameters as one flat vector."""

@@ -1,0 +1,349 @@
+"""Examples from what the user names: a jsonl, csv, parquet or CoNLL file, a folder of text, a `datasets` name, or the
+embedded set.
+
+Decides how labels are numbered (by the ordered list that all nodes share, never by a node's private texts) and what
+is held out for the common test set (by a hash of the text, so that no text is trained on here and tested there).
+Every complaint names file and line. What a record must hold for its task is the business of
+`node.learn.reading.columns`.
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import importlib.util
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from node.errors import ConfigError
+from node.learn.reading import columns, docstrings, hub
+from node.learn.reading.columns import Columns, Kind, Record, Row
+from node.learn.reading.examples import NO_LABEL, Corpus, Example, Task, in_hash_order, share_of
+
+FORMATS = ("jsonl", "csv", "parquet", "conll", "folder", "text", "datasets")
+TestSet: TypeAlias = Literal["common", "own"]
+ENDINGS = {
+    ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet", ".txt": "text", ".md": "text",
+    ".conll": "conll", ".bio": "conll", ".iob": "conll", ".iob2": "conll",
+}  # fmt: skip
+DOCUMENT = "-DOCSTART-"  # what CoNLL-2003 writes between two documents
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSettings:
+    """One source of examples. `{id}` in the path stands for the node's id."""
+
+    path: str
+    split: str | None = None  # of a `datasets` name; None: "train"
+    text_column: str = "text"
+    label_column: str = "label"
+    tokens_column: str = "tokens"
+    tags_column: str = "tags"
+    prompt_column: str = "prompt"
+    response_column: str = "response"
+    messages_column: str = "messages"
+    kind: Kind | None = (
+        None  # of a causal language model's records, see `node.learn.reading.columns`; None: told from the first
+    )
+    format: str | None = None  # one of FORMATS; None: told by the ending
+    streaming: bool = False  # of a `datasets` name: read it by blocks, and no more of it than `take`
+    take: int | None = None  # records, the first ones; None: all
+
+    @property
+    def columns(self) -> Columns:
+        return Columns(
+            text=self.text_column,
+            label=self.label_column,
+            tokens=self.tokens_column,
+            tags=self.tags_column,
+            prompt=self.prompt_column,
+            response=self.response_column,
+            messages=self.messages_column,
+            kind=self.kind,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DataSettings:
+    """What to train on and what to test on; without `tests`, a share of the training texts is held out by hash."""
+
+    datasets: tuple[DatasetSettings, ...] = (DatasetSettings(docstrings.NAME),)
+    tests: tuple[DatasetSettings, ...] = ()
+    labels: tuple[str, ...] | None = None  # ordered; None: as the embedded or shared data says
+    test_share: float = 0.2
+    own_labels: bool = False  # whether other nodes may have other labels
+    private_share: float = 0.0  # of the training texts, by another hash: what a node's own model is measured on
+
+    @property
+    def tested_on(self) -> TestSet:
+        """Whose texts the accuracy of a node is measured on: those that all nodes have, or its own."""
+        named = [d.path for d in self.tests or self.datasets]
+        common = any(path == docstrings.NAME for path in named) or not any("{id}" in path for path in named)
+        return "common" if common else "own"
+
+
+def load(
+    settings: DataSettings,
+    peer: str,
+    task: Task = "classification",
+    *,
+    common: bool = False,
+    column: str | None = None,
+) -> Corpus:
+    """The texts of `peer`.
+
+    Args:
+        task: what is looked at beside the text: a label, tags, turns.
+        common: all nodes read the same files (and a partition deals them out), so labels may be derived from them.
+        column: what a partition by key or time goes by; every text must have it.
+
+    Raises:
+        ConfigError: nothing to read, an unknown label, or no label list to go by.
+    """
+    embedded = [d for d in settings.datasets if d.path == docstrings.NAME]
+    if (
+        embedded
+        and len(settings.datasets) == 1
+        and not settings.tests
+        and settings.labels in (None, tuple(docstrings.AREAS))
+        and column is None
+        and embedded[0].take is None
+    ):
+        return _embedded_corpus(task)
+    rows, tests = rows_of(settings.datasets, peer, task), rows_of(settings.tests, peer, task)
+    labels = _labels(settings, rows, common) if task != "causal_lm" else ()
+    examples = [_example(row, labels, task, column) for row in rows]
+    if settings.tests:
+        return Corpus(tuple(examples), in_hash_order(_example(row, labels, task) for row in tests), labels)
+    held = [share_of("split " + e.text) < settings.test_share for e in examples]
+    train = tuple(e for e, out in zip(examples, held, strict=True) if not out)
+    if not train:
+        raise ConfigError(
+            f"datasets: all {len(examples)} examples of {_names(settings)} fell into the test set; give more data"
+        )
+    return Corpus(train, in_hash_order(e for e, out in zip(examples, held, strict=True) if out), labels)
+
+
+def labels_of(settings: DataSettings, peer: str, common: bool, task: Task = "classification") -> tuple[str, ...]:
+    """The ordered label list, before any example is needed: what the base model's head is sized by."""
+    if settings.labels is not None:
+        return _checked(settings.labels)
+    return load(settings, peer, task, common=common).labels
+
+
+def _embedded_corpus(task: Task) -> Corpus:
+    corpus = docstrings.load()
+    if task == "classification":
+        return corpus
+    if task == "token_classification":
+        raise ConfigError(f"datasets: {docstrings.NAME} has no tags; wanted data with words and tags, or another task")
+    train, test = ([replace(e, label=NO_LABEL) for e in part] for part in (corpus.train, corpus.test))
+    return Corpus(tuple(train), tuple(test), ())
+
+
+def _names(settings: DataSettings) -> str:
+    return ", ".join(d.path for d in settings.datasets)
+
+
+def _labels(settings: DataSettings, rows: Sequence[Row], common: bool) -> tuple[str, ...]:
+    if settings.labels is not None:
+        return _checked(settings.labels)
+    seen = sorted({label for row in rows for label in (row.tags or (row.label,)) if label is not None})
+    if not common or any("{id}" in d.path for d in settings.datasets):
+        raise ConfigError(
+            f"labels: none given for {_names(settings)}, which only this node reads "
+            f"(it has {_some(seen)}); wanted: the ordered list that all nodes share, under labels"
+        )
+    if len(seen) < 2:
+        raise ConfigError(f"labels: {_names(settings)} has {_some(seen)}; wanted 2 or more labels (see label_column)")
+    return tuple(seen)
+
+
+def _checked(labels: Sequence[str]) -> tuple[str, ...]:
+    twice = sorted({label for label in labels if list(labels).count(label) > 1})
+    if twice or len(labels) < 2:
+        raise ConfigError(
+            f"labels: {f'{twice[0]!r} stands twice' if twice else f'{len(labels)} given'}; wanted 2 or more, each once"
+        )
+    return tuple(labels)
+
+
+def _example(row: Row, labels: tuple[str, ...], task: Task, column: str | None = None) -> Example:
+    key = "" if column is None else value_in(row, column)
+    if task == "causal_lm":
+        return Example(row.text, NO_LABEL, key, turns=row.turns)
+    if task == "token_classification":
+        return Example(row.text, NO_LABEL, key, words=row.words, tags=_tag_numbers(row, labels))
+    if row.label is None:
+        raise ConfigError(f"{row.where}: no label; wanted one of {_some(labels)} in the label column (label_column)")
+    if row.label not in labels:
+        raise ConfigError(f"{row.where}: label {row.label!r} is not listed under labels ({_some(labels)})")
+    return Example(row.text, labels.index(row.label), key)
+
+
+def value_in(row: Row, column: str) -> str:
+    """What a column says of a text. Raises ConfigError: it says nothing."""
+    value = row.record.get(column)
+    if value is None or value == "":
+        raise ConfigError(
+            f"{row.where}: nothing in column {column!r} (there: {', '.join(map(str, row.record))}); "
+            f"change partition.column"
+        )
+    return str(value)
+
+
+def _tag_numbers(row: Row, labels: tuple[str, ...]) -> tuple[int, ...]:
+    numbers = {label: number for number, label in enumerate(labels)}
+    for place, (word, tag) in enumerate(zip(row.words, row.tags, strict=True)):
+        if tag not in numbers:
+            raise ConfigError(
+                f"{row.where}: word {place} ({word!r}) has tag {tag!r}, which is not listed under labels "
+                f"({_some(labels)})"
+            )
+    return tuple(numbers[tag] for tag in row.tags)
+
+
+def _some(labels: Sequence[str]) -> str:
+    shown = ", ".join(map(str, labels[:12])) + (f" and {len(labels) - 12} more" if len(labels) > 12 else "")
+    return shown or "no labels"
+
+
+def rows_of(datasets: Sequence[DatasetSettings], peer: str, task: Task = "classification") -> list[Row]:
+    """All rows of all sources, in order.
+
+    Raises:
+        ConfigError: a source is missing, unreadable or empty.
+    """
+    found: list[Row] = []
+    for dataset in datasets:
+        dataset = replace(dataset, path=dataset.path.replace("{id}", peer))
+        records = islice(_reader(dataset)(dataset), dataset.take)
+        rows = [row for row in columns.rows(records, dataset.columns, task) if row.text.strip()]
+        if not rows:
+            column = dataset.tokens_column if task == "token_classification" else dataset.text_column
+            raise ConfigError(f"datasets: {dataset.path}: no examples; wanted one or more texts in column {column!r}")
+        found += rows
+    return found
+
+
+def _reader(dataset: DatasetSettings) -> Callable[[DatasetSettings], Iterable[Record]]:
+    readers: dict[str, Callable[[DatasetSettings], Iterable[Record]]] = {
+        "jsonl": _jsonl, "csv": _csv, "parquet": _parquet, "conll": _conll, "folder": _folder, "text": _text,
+        "datasets": _hub,
+    }  # fmt: skip
+    path = Path(dataset.path).expanduser()
+    if dataset.path == docstrings.NAME:
+        return _embedded
+    kind = dataset.format or ("folder" if path.is_dir() else ENDINGS.get(path.suffix, "datasets"))
+    if kind not in readers:
+        raise ConfigError(
+            f"datasets: format {kind!r} of {dataset.path} is not known; wanted one of {', '.join(FORMATS)}"
+        )
+    if dataset.streaming and kind != "datasets":
+        raise ConfigError(
+            f"datasets: streaming: true, but {dataset.path} is read as {kind}; wanted a datasets name, "
+            f"streaming: false (take alone cuts a file, too), or format: datasets"
+        )
+    looks_local = path.is_absolute() or dataset.path.startswith((".", "~"))
+    if (kind != "datasets" or looks_local) and not path.exists():
+        raise ConfigError(
+            f"datasets: {dataset.path} does not exist; give a file, a folder, a datasets name or {docstrings.NAME!r}"
+        )
+    return readers[kind]
+
+
+def _embedded(dataset: DatasetSettings) -> Iterator[Record]:
+    corpus = docstrings.load()
+    for number, example in enumerate(corpus.test if dataset.split == "test" else corpus.train):
+        yield _plain(dataset, example.text, corpus.labels[example.label], f"{docstrings.NAME}:{number}")
+
+
+def _plain(dataset: DatasetSettings, text: str, label: str | None, where: str) -> Record:
+    """A text that comes without columns, as if it stood in the wanted ones."""
+    return Record({dataset.text_column: text} | ({} if label is None else {dataset.label_column: label}), where)
+
+
+def _jsonl(dataset: DatasetSettings) -> Iterator[Record]:
+    for number, line in enumerate(_lines(dataset), start=1):
+        if not line.strip():
+            continue
+        where = f"{dataset.path}:{number}"
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ConfigError(f"{where}: not JSON ({error.msg}); wanted one object a line") from error
+        yield Record(record, where)
+
+
+def _csv(dataset: DatasetSettings) -> Iterator[Record]:
+    reader = csv.DictReader(_lines(dataset))
+    for record in reader:
+        yield Record(record, f"{dataset.path}:{reader.line_num}")
+
+
+def _conll(dataset: DatasetSettings) -> Iterator[Record]:
+    """A word a line, its tag in the last column, columns apart by white space; a blank line ends a text."""
+    words: list[str] = []
+    tags: list[str] = []
+    first = 0  # line of the text's first word
+    for number, line in enumerate(_lines(dataset), start=1):
+        cells = line.split()
+        if cells and cells[0] != DOCUMENT:
+            if len(cells) < 2:
+                raise ConfigError(
+                    f"{dataset.path}:{number}: {line.strip()!r}; wanted a word and its tag, or a blank line"
+                )
+            first = first or number
+            words.append(cells[0])
+            tags.append(cells[-1])
+        elif words:
+            yield Record({dataset.tokens_column: words, dataset.tags_column: tags}, f"{dataset.path}:{first}")
+            words, tags, first = [], [], 0
+    if words:
+        yield Record({dataset.tokens_column: words, dataset.tags_column: tags}, f"{dataset.path}:{first}")
+
+
+def _lines(dataset: DatasetSettings) -> Iterator[str]:
+    try:
+        with Path(dataset.path).expanduser().open(encoding="utf-8", newline="") as file:
+            yield from file
+    except (UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"datasets: {dataset.path} cannot be read ({error}); wanted a UTF-8 file") from error
+
+
+def _parquet(dataset: DatasetSettings) -> Iterator[Record]:
+    if importlib.util.find_spec("pyarrow") is None:
+        raise ConfigError(
+            f"datasets: {dataset.path} needs pyarrow, which is not installed; run: pip install pyarrow, or give jsonl"
+        )
+    parquet: Any = importlib.import_module("pyarrow.parquet")
+    try:
+        records = parquet.read_table(Path(dataset.path).expanduser()).to_pylist()
+    except (ValueError, OSError) as error:  # pyarrow's own errors are ValueErrors
+        raise ConfigError(
+            f"datasets: {dataset.path} cannot be read as parquet ({str(error).splitlines()[0]})"
+        ) from error
+    for number, record in enumerate(records, start=1):
+        yield Record(record, f"{dataset.path}:{number}")
+
+
+def _folder(dataset: DatasetSettings) -> Iterator[Record]:
+    """folder/label/any.txt, or folder/any.txt without labels; one text a file."""
+    root = Path(dataset.path).expanduser()
+    for path in sorted(p for p in root.rglob("*") if p.is_file() and p.suffix in (".txt", ".md")):
+        parts = path.relative_to(root).parts
+        text = "".join(_lines(replace(dataset, path=str(path))))
+        yield _plain(dataset, text, parts[0] if len(parts) > 1 else None, str(path))
+
+
+def _text(dataset: DatasetSettings) -> Iterator[Record]:
+    """One plain file: one text."""
+    yield _plain(dataset, "".join(_lines(dataset)), None, dataset.path)
+
+
+def _hub(dataset: DatasetSettings) -> Iterator[Record]:
+    return hub.records(dataset.path, dataset.split or "train", dataset.streaming)

@@ -1,0 +1,1 @@
+"""What happens between two mixings: steps, their loss, their measure."""
