@@ -21,11 +21,16 @@ os.environ.pop("NO_COLOR", None)  # tests that look at colour set what they need
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests that start processes share one worker: two networks at once would starve each other on two cores."""
+    """Tests that start processes share one worker: two networks at once would starve each other on two cores.
+
+    Side by side with others they come first: the longest group must not begin when the rest is nearly done.
+    """
     if config.pluginmanager.hasplugin("xdist"):
         for item in items:
             if "e2e" in item.path.parts or item.get_closest_marker("process"):
                 item.add_marker(pytest.mark.xdist_group("processes"))
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
 
 
 @pytest.fixture

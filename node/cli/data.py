@@ -20,9 +20,9 @@ from node.complaints import complaint
 from node.config import check_config, load_node_config, load_topology
 from node.errors import ConfigError
 from node.learn.dealing.partition import PartitionSettings
-from node.learn.reading.data import DatasetSettings
 from node.learn.reading.docstrings import NAME
 from node.learn.reading.examples import Task
+from node.learn.reading.source import DatasetSettings
 from node.learning_settings import PartitionConfig
 from node.monitor.class_picture import SUFFIXES, draw_classes
 from node.types import PeerId

@@ -14,7 +14,7 @@ from node.config import NodeConfig, check_config, load_node_config, load_topolog
 from node.errors import ConfigError
 from node.graph.topology import Topology
 from node.learn.dealing.partition import PartitionSettings
-from node.learn.reading.data import DatasetSettings
+from node.learn.reading.source import DatasetSettings
 from node.types import PeerId
 
 N0, N1, N2 = NODES = tuple(PeerId(f"n{i}") for i in range(3))

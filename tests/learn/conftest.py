@@ -12,7 +12,8 @@ import node.learn.model.libraries  # noqa: F401  # first: silences transformers 
 from node.learn.dealing.partition import PartitionSettings
 from node.learn.model.adapter import LoraSettings
 from node.learn.prepare import LearnSettings
-from node.learn.reading.data import DatasetSettings, DataSettings
+from node.learn.reading.data import DataSettings
+from node.learn.reading.source import DatasetSettings
 from node.learn.training.train_settings import TrainSettings
 from tests.learn import tiny
 

@@ -10,8 +10,9 @@ import pytest
 
 from node.errors import ConfigError
 from node.learn.reading import data
-from node.learn.reading.data import DatasetSettings, DataSettings
+from node.learn.reading.data import DataSettings
 from node.learn.reading.examples import NO_LABEL, Corpus, Example, Task, Turn
+from node.learn.reading.source import DatasetSettings
 
 TAGS = ("O", "B-PER", "I-PER")
 

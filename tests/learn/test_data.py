@@ -8,8 +8,9 @@ import pytest
 
 from node.errors import ConfigError
 from node.learn.reading import data, docstrings
-from node.learn.reading.data import DatasetSettings, DataSettings
+from node.learn.reading.data import DataSettings
 from node.learn.reading.examples import NO_LABEL, Example
+from node.learn.reading.source import DatasetSettings
 
 ROWS = [("open a file", "files"), ("send it", "net"), ("sum, of two", "maths"), ("close\nthe file", "files")]
 LABELS = ("net", "files", "maths")

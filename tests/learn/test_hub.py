@@ -12,7 +12,8 @@ import pytest
 from node.config import check_config
 from node.errors import ConfigError
 from node.learn.reading import data, hub
-from node.learn.reading.data import DatasetSettings, DataSettings
+from node.learn.reading.data import DataSettings
+from node.learn.reading.source import DatasetSettings
 from tests.learn import tiny
 
 HAS_DATASETS = importlib.util.find_spec("datasets") is not None

@@ -24,7 +24,8 @@ from node.learn.model.base import open_base
 from node.learn.model.libraries import peft, transformers
 from node.learn.model.sharing import selected
 from node.learn.prepare import LearnSettings, Prepared, open_model, prepare
-from node.learn.reading.data import DatasetSettings, DataSettings
+from node.learn.reading.data import DataSettings
+from node.learn.reading.source import DatasetSettings
 from node.types import PeerId, Shared
 from tests.cluster import digest, topology
 from tests.grpc.network import Cluster, Steps

@@ -15,7 +15,8 @@ from node.learn.dealing.partition import PartitionSettings
 from node.learn.model.methods import LoraSettings
 from node.learn.prepare import LearnSettings, Prepared, open_learner, open_model, prepare
 from node.learn.preview import example, numbers
-from node.learn.reading.data import DatasetSettings, DataSettings
+from node.learn.reading.data import DataSettings
+from node.learn.reading.source import DatasetSettings
 from node.learn.training.passes import Reader
 from node.learn.training.train_settings import TrainSettings
 from tests.learn import tiny

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from node.config import NodeConfig, labels_of, own_labels
 from node.learn.dealing.partition import PartitionSettings
-from node.learn.reading.data import DatasetSettings, DataSettings
+from node.learn.reading.data import DataSettings
 from node.learn.reading.docstrings import NAME
+from node.learn.reading.source import DatasetSettings
 from node.types import PeerId
 
 

@@ -27,9 +27,10 @@ from node.config import NodeConfig, check_config
 from node.errors import ConfigError
 from node.learn.dealing.partition import BY_COLUMN, BY_LABEL, PartitionSettings, partition
 from node.learn.reading.columns import Row
-from node.learn.reading.data import DatasetSettings, rows_of, value_in
+from node.learn.reading.data import rows_of, value_in
 from node.learn.reading.docstrings import NAME
 from node.learn.reading.examples import Task, digest_of, share_of
+from node.learn.reading.source import DatasetSettings
 from node.types import PeerId
 from node.yaml_files import to_yaml, write_text
 

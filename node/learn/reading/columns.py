@@ -12,22 +12,13 @@ Records of a causal language model come in four kinds, told from the columns of 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from node.errors import ConfigError
 from node.learn.reading.examples import Task, Turn
+from node.learn.reading.source import DatasetSettings, Kind, Record
 
-Kind: TypeAlias = Literal["text", "pairs", "alpaca", "messages"]
-KINDS: tuple[Kind, ...] = ("text", "pairs", "alpaca", "messages")
 ROLES = ("system", "user", "assistant")
-
-
-class Record(NamedTuple):
-    """What a reader gives: the values of one record by column, and where they stand (file:line)."""
-
-    values: Any
-    where: str
 
 
 class Row(NamedTuple):
@@ -42,50 +33,36 @@ class Row(NamedTuple):
     turns: tuple[Turn, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Names of the columns; `kind` None: told from the first record."""
-
-    text: str = "text"
-    label: str = "label"
-    tokens: str = "tokens"
-    tags: str = "tags"
-    prompt: str = "prompt"
-    response: str = "response"
-    messages: str = "messages"
-    kind: Kind | None = None
-
-
-def rows(records: Iterable[Record], columns: Columns, task: Task) -> Iterator[Row]:
+def rows(records: Iterable[Record], source: DatasetSettings, task: Task) -> Iterator[Row]:
     """One row a record.
 
     Raises:
         ConfigError: a record without what its task wants.
     """
-    kind = columns.kind
+    kind = source.kind
     for record in records:
         if task == "classification":
-            yield _labelled(record, columns)
+            yield _labelled(record, source)
         elif task == "token_classification":
-            yield _tagged(record, columns)
+            yield _tagged(record, source)
         else:
-            kind = kind or kind_of(record.values, columns)
-            yield _conversation(record, columns, kind) if kind != "text" else _labelled(record, columns)
+            kind = kind or kind_of(record.values, source)
+            yield _conversation(record, source, kind) if kind != "text" else _labelled(record, source)
 
 
-def kind_of(values: Any, columns: Columns) -> Kind:
+def kind_of(values: Any, source: DatasetSettings) -> Kind:
     """What a record of these columns is."""
     names = set(values) if isinstance(values, Mapping) else set()
-    if columns.messages in names:
+    if source.messages_column in names:
         return "messages"
-    if {columns.prompt, columns.response} <= names:
+    if {source.prompt_column, source.response_column} <= names:
         return "pairs"
     return "alpaca" if {"instruction", "output"} <= names else "text"
 
 
-def _labelled(record: Record, columns: Columns) -> Row:
-    text = _string(record, columns.text, "text", "text_column")
-    label = record.values.get(columns.label)
+def _labelled(record: Record, source: DatasetSettings) -> Row:
+    text = _string(record, source.text_column, "text", "text_column")
+    label = record.values.get(source.label_column)
     return Row(text, None if label is None else str(label), record.where, record.values)
 
 
@@ -102,14 +79,14 @@ def _there(values: Any) -> str:
     return ", ".join(map(str, values)) if isinstance(values, Mapping) else type(values).__name__
 
 
-def _tagged(record: Record, columns: Columns) -> Row:
-    words = _list(record, columns.tokens, "list of words", "tokens_column")
-    tags = _list(record, columns.tags, "list of tags", "tags_column")
+def _tagged(record: Record, source: DatasetSettings) -> Row:
+    words = _list(record, source.tokens_column, "list of words", "tokens_column")
+    tags = _list(record, source.tags_column, "list of tags", "tags_column")
     if len(words) != len(tags):
         raise ConfigError(f"{record.where}: {len(words)} words and {len(tags)} tags; wanted one tag a word")
     blank = next((place for place, word in enumerate(words) if not word.strip()), None)
     if blank is not None:
-        raise ConfigError(f"{record.where}: word {blank} of column {columns.tokens!r} is empty; wanted a word")
+        raise ConfigError(f"{record.where}: word {blank} of column {source.tokens_column!r} is empty; wanted a word")
     return Row(" ".join(words), None, record.where, record.values, words=words, tags=tags)
 
 
@@ -124,14 +101,14 @@ def _list(record: Record, column: str, what: str, setting: str) -> tuple[str, ..
     return tuple(map(str, found))
 
 
-def _conversation(record: Record, columns: Columns, kind: Kind) -> Row:
+def _conversation(record: Record, source: DatasetSettings, kind: Kind) -> Row:
     if kind == "messages":
-        turns = _messages(record, columns.messages)
+        turns = _messages(record, source.messages_column)
     elif kind == "pairs":
-        prompt = _string(record, columns.prompt, "prompt", "prompt_column")
+        prompt = _string(record, source.prompt_column, "prompt", "prompt_column")
         turns = (
             Turn("user", prompt),
-            Turn("assistant", _string(record, columns.response, "answer", "response_column")),
+            Turn("assistant", _string(record, source.response_column, "answer", "response_column")),
         )
     else:
         turns = (Turn("user", _instruction(record)), Turn("assistant", _string(record, "output", "answer", "")))

@@ -1,70 +1,24 @@
-"""Examples from what the user names: a jsonl, csv, parquet or CoNLL file, a folder of text, a `datasets` name, or the
-embedded set.
+"""A node's examples from the sources that the user names, as a corpus with labels by number and a test set.
 
 Decides how labels are numbered (by the ordered list that all nodes share, never by a node's private texts) and what
 is held out for the common test set (by a hash of the text, so that no text is trained on here and tested there).
-Every complaint names file and line. What a record must hold for its task is the business of
-`node.learn.reading.columns`.
 """
 
 from __future__ import annotations
 
-import csv
-import importlib
-import importlib.util
-import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from node.errors import ConfigError
-from node.learn.reading import columns, docstrings, hub
-from node.learn.reading.columns import Columns, Kind, Record, Row
+from node.learn.reading import columns, docstrings
+from node.learn.reading.columns import Row
 from node.learn.reading.examples import NO_LABEL, Corpus, Example, Task, in_hash_order, share_of
+from node.learn.reading.records import records
+from node.learn.reading.source import DatasetSettings
 
-FORMATS = ("jsonl", "csv", "parquet", "conll", "folder", "text", "datasets")
 TestSet: TypeAlias = Literal["common", "own"]
-ENDINGS = {
-    ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet", ".txt": "text", ".md": "text",
-    ".conll": "conll", ".bio": "conll", ".iob": "conll", ".iob2": "conll",
-}  # fmt: skip
-DOCUMENT = "-DOCSTART-"  # what CoNLL-2003 writes between two documents
-
-
-@dataclass(frozen=True, slots=True)
-class DatasetSettings:
-    """One source of examples. `{id}` in the path stands for the node's id."""
-
-    path: str
-    split: str | None = None  # of a `datasets` name; None: "train"
-    text_column: str = "text"
-    label_column: str = "label"
-    tokens_column: str = "tokens"
-    tags_column: str = "tags"
-    prompt_column: str = "prompt"
-    response_column: str = "response"
-    messages_column: str = "messages"
-    kind: Kind | None = (
-        None  # of a causal language model's records, see `node.learn.reading.columns`; None: told from the first
-    )
-    format: str | None = None  # one of FORMATS; None: told by the ending
-    streaming: bool = False  # of a `datasets` name: read it by blocks, and no more of it than `take`
-    take: int | None = None  # records, the first ones; None: all
-
-    @property
-    def columns(self) -> Columns:
-        return Columns(
-            text=self.text_column,
-            label=self.label_column,
-            tokens=self.tokens_column,
-            tags=self.tags_column,
-            prompt=self.prompt_column,
-            response=self.response_column,
-            messages=self.messages_column,
-            kind=self.kind,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,129 +175,10 @@ def rows_of(datasets: Sequence[DatasetSettings], peer: str, task: Task = "classi
     found: list[Row] = []
     for dataset in datasets:
         dataset = replace(dataset, path=dataset.path.replace("{id}", peer))
-        records = islice(_reader(dataset)(dataset), dataset.take)
-        rows = [row for row in columns.rows(records, dataset.columns, task) if row.text.strip()]
+        taken = islice(records(dataset), dataset.take)
+        rows = [row for row in columns.rows(taken, dataset, task) if row.text.strip()]
         if not rows:
             column = dataset.tokens_column if task == "token_classification" else dataset.text_column
             raise ConfigError(f"datasets: {dataset.path}: no examples; wanted one or more texts in column {column!r}")
         found += rows
     return found
-
-
-def _reader(dataset: DatasetSettings) -> Callable[[DatasetSettings], Iterable[Record]]:
-    readers: dict[str, Callable[[DatasetSettings], Iterable[Record]]] = {
-        "jsonl": _jsonl, "csv": _csv, "parquet": _parquet, "conll": _conll, "folder": _folder, "text": _text,
-        "datasets": _hub,
-    }  # fmt: skip
-    path = Path(dataset.path).expanduser()
-    if dataset.path == docstrings.NAME:
-        return _embedded
-    kind = dataset.format or ("folder" if path.is_dir() else ENDINGS.get(path.suffix, "datasets"))
-    if kind not in readers:
-        raise ConfigError(
-            f"datasets: format {kind!r} of {dataset.path} is not known; wanted one of {', '.join(FORMATS)}"
-        )
-    if dataset.streaming and kind != "datasets":
-        raise ConfigError(
-            f"datasets: streaming: true, but {dataset.path} is read as {kind}; wanted a datasets name, "
-            f"streaming: false (take alone cuts a file, too), or format: datasets"
-        )
-    looks_local = path.is_absolute() or dataset.path.startswith((".", "~"))
-    if (kind != "datasets" or looks_local) and not path.exists():
-        raise ConfigError(
-            f"datasets: {dataset.path} does not exist; give a file, a folder, a datasets name or {docstrings.NAME!r}"
-        )
-    return readers[kind]
-
-
-def _embedded(dataset: DatasetSettings) -> Iterator[Record]:
-    corpus = docstrings.load()
-    for number, example in enumerate(corpus.test if dataset.split == "test" else corpus.train):
-        yield _plain(dataset, example.text, corpus.labels[example.label], f"{docstrings.NAME}:{number}")
-
-
-def _plain(dataset: DatasetSettings, text: str, label: str | None, where: str) -> Record:
-    """A text that comes without columns, as if it stood in the wanted ones."""
-    return Record({dataset.text_column: text} | ({} if label is None else {dataset.label_column: label}), where)
-
-
-def _jsonl(dataset: DatasetSettings) -> Iterator[Record]:
-    for number, line in enumerate(_lines(dataset), start=1):
-        if not line.strip():
-            continue
-        where = f"{dataset.path}:{number}"
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ConfigError(f"{where}: not JSON ({error.msg}); wanted one object a line") from error
-        yield Record(record, where)
-
-
-def _csv(dataset: DatasetSettings) -> Iterator[Record]:
-    reader = csv.DictReader(_lines(dataset))
-    for record in reader:
-        yield Record(record, f"{dataset.path}:{reader.line_num}")
-
-
-def _conll(dataset: DatasetSettings) -> Iterator[Record]:
-    """A word a line, its tag in the last column, columns apart by white space; a blank line ends a text."""
-    words: list[str] = []
-    tags: list[str] = []
-    first = 0  # line of the text's first word
-    for number, line in enumerate(_lines(dataset), start=1):
-        cells = line.split()
-        if cells and cells[0] != DOCUMENT:
-            if len(cells) < 2:
-                raise ConfigError(
-                    f"{dataset.path}:{number}: {line.strip()!r}; wanted a word and its tag, or a blank line"
-                )
-            first = first or number
-            words.append(cells[0])
-            tags.append(cells[-1])
-        elif words:
-            yield Record({dataset.tokens_column: words, dataset.tags_column: tags}, f"{dataset.path}:{first}")
-            words, tags, first = [], [], 0
-    if words:
-        yield Record({dataset.tokens_column: words, dataset.tags_column: tags}, f"{dataset.path}:{first}")
-
-
-def _lines(dataset: DatasetSettings) -> Iterator[str]:
-    try:
-        with Path(dataset.path).expanduser().open(encoding="utf-8", newline="") as file:
-            yield from file
-    except (UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f"datasets: {dataset.path} cannot be read ({error}); wanted a UTF-8 file") from error
-
-
-def _parquet(dataset: DatasetSettings) -> Iterator[Record]:
-    if importlib.util.find_spec("pyarrow") is None:
-        raise ConfigError(
-            f"datasets: {dataset.path} needs pyarrow, which is not installed; run: pip install pyarrow, or give jsonl"
-        )
-    parquet: Any = importlib.import_module("pyarrow.parquet")
-    try:
-        records = parquet.read_table(Path(dataset.path).expanduser()).to_pylist()
-    except (ValueError, OSError) as error:  # pyarrow's own errors are ValueErrors
-        raise ConfigError(
-            f"datasets: {dataset.path} cannot be read as parquet ({str(error).splitlines()[0]})"
-        ) from error
-    for number, record in enumerate(records, start=1):
-        yield Record(record, f"{dataset.path}:{number}")
-
-
-def _folder(dataset: DatasetSettings) -> Iterator[Record]:
-    """folder/label/any.txt, or folder/any.txt without labels; one text a file."""
-    root = Path(dataset.path).expanduser()
-    for path in sorted(p for p in root.rglob("*") if p.is_file() and p.suffix in (".txt", ".md")):
-        parts = path.relative_to(root).parts
-        text = "".join(_lines(replace(dataset, path=str(path))))
-        yield _plain(dataset, text, parts[0] if len(parts) > 1 else None, str(path))
-
-
-def _text(dataset: DatasetSettings) -> Iterator[Record]:
-    """One plain file: one text."""
-    yield _plain(dataset, "".join(_lines(dataset)), None, dataset.path)
-
-
-def _hub(dataset: DatasetSettings) -> Iterator[Record]:
-    return hub.records(dataset.path, dataset.split or "train", dataset.streaming)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from node.errors import ConfigError
-from node.learn.reading.columns import Record
+from node.learn.reading.source import Record
 
 BLOCK = 256  # records read at a time
 
