@@ -11,7 +11,7 @@ from node.core.messages import Join
 from node.core.peer_config import PeerConfig
 from node.graph.growth import grown, rows_of
 from node.graph.topology import Topology
-from node.learn.model.methods import LoraSettings
+from node.learn.model.lora_settings import LoraSettings
 from node.learn.prepare import LearnSettings
 from node.learn.training.objective import ObjectiveSettings
 from node.learn.training.train_settings import TrainSettings

@@ -17,7 +17,8 @@ from node.learn.dealing.partition import BY_COLUMN, BY_LABEL, PartitionSettings,
 from node.learn.model.adapter import Adapter, attach
 from node.learn.model.base import Base, open_base
 from node.learn.model.device import device_of
-from node.learn.model.methods import LoraSettings, require_room
+from node.learn.model.lora_settings import LoraSettings
+from node.learn.model.methods import require_room
 from node.learn.model.packing import keeps_apart
 from node.learn.model.prefix import Remembered, bytes_needed, find_prefix
 from node.learn.model.recompute import recompute_layers

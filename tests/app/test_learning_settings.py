@@ -11,7 +11,7 @@ from node.app.settings import learn_settings
 from node.config import check_config
 from node.errors import ConfigError
 from node.learn.model.adapter import attach
-from node.learn.model.methods import LoraSettings
+from node.learn.model.lora_settings import LoraSettings
 from node.learn.prepare import open_model
 from node.learn.training.train_settings import TrainSettings
 from tests.learn import tiny

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from torch import Tensor
 
-from node.learn.model.methods import LoraSettings, Method
+from node.learn.model.lora_settings import LoraSettings, Method
 from node.learn.prepare import LearnSettings, open_model, prepare
 from tests.learn.runs import run
 

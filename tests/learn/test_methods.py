@@ -16,7 +16,8 @@ from node.gossip.dpsgd import dpsgd
 from node.learn.model.adapter import attach
 from node.learn.model.base import Base, open_base
 from node.learn.model.libraries import peft, transformers
-from node.learn.model.methods import ALL_LINEAR, LoraSettings, Method
+from node.learn.model.lora_settings import LoraSettings, Method
+from node.learn.model.targets import ALL_LINEAR
 from node.learn.prepare import Learner, LearnSettings, open_learner, open_model, prepare
 from node.learn.reading.texts import Texts
 from node.learn.training.passes import Reader

@@ -12,7 +12,7 @@ import torch
 
 from node.errors import ConfigError
 from node.learn.dealing.partition import PartitionSettings
-from node.learn.model.methods import LoraSettings
+from node.learn.model.lora_settings import LoraSettings
 from node.learn.prepare import LearnSettings, Prepared, open_learner, open_model, prepare
 from node.learn.preview import example, numbers
 from node.learn.reading.data import DataSettings

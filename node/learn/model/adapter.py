@@ -22,10 +22,13 @@ from torch import Tensor, nn
 
 from node.errors import BadMessage, ConfigError
 from node.learn.model.base import Base
-from node.learn.model.methods import Adapted, LoraSettings, adapted, file_name, module_of, own_name, start
+from node.learn.model.lora_settings import LoraSettings
+from node.learn.model.methods import Adapted, adapted
+from node.learn.model.names import file_name, module_of, own_name
 from node.learn.model.prefix import Prefix
 from node.learn.model.schema import Schema
 from node.learn.model.sharing import ALL, selected
+from node.learn.model.starts import start
 
 WEIGHTS = "adapter_model.safetensors"
 PLAIN_WEIGHTS = "tuned.safetensors"  # of a method that peft does not have: the model's own names, for load_state_dict

@@ -1,9 +1,9 @@
-"""Which parameters a method trains, and what they start from: LoRA, rsLoRA, IA3, prompt tuning, biases only, head only.
+"""Which parameters a method trains: LoRA, rsLoRA, IA3, prompt tuning, biases only, head only.
 
-Decides how a copy of the base is changed and what the trained parameters are called in files. Whatever the method,
-the rest of the system sees the same: named float32 parameters in one flat vector. Knows no vectors and no files. What
-peft has a method for is peft's own, so that its `PeftModel.from_pretrained` reads it; biases and heads are the model's
-own parameters.
+Decides how a copy of the base is changed. Whatever the method, the rest of the system sees the same: named float32
+parameters in one flat vector. Knows no vectors and no files. What peft has a method for is peft's own, so that its
+`PeftModel.from_pretrained` reads it; biases and heads are the model's own parameters. What they are called is in
+`names`, what they start from in `starts`, on which modules they are put in `targets`.
 
 References:
     lora: Hu et al. 2021, arXiv:2106.09685. rslora: Kalajdzievski 2023, arXiv:2312.03732, scaling alpha / sqrt(r).
@@ -16,46 +16,17 @@ References:
 from __future__ import annotations
 
 import copy
-import math
-import re
 import warnings
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from node.errors import ConfigError
-from node.learn import draw
-from node.learn.model.base import Base, fresh_value
-from node.learn.model.libraries import peft, transformers
-
-Method: TypeAlias = Literal["lora", "rslora", "ia3", "prompt", "bias", "head"]
-
-PREFIX = "base_model.model."  # how peft names parameters in its files
-PROMPT = "prompt_embeddings"  # and this one, without a prefix
-FACTORS = re.compile(r"(.+)\.(?:lora_\w+|ia3_l)(?:\.weight)?$")  # a parameter that peft adds to a module
-ALL_LINEAR = "all-linear"
-
-
-@dataclass(frozen=True, slots=True)
-class LoraSettings:
-    """The words of peft; None means what peft does for this architecture."""
-
-    r: int = 8
-    alpha: float = 16
-    dropout: float = 0.0
-    target_modules: tuple[str, ...] | Literal["all-linear"] | None = None  # e.g. ("query", "value")
-    layers: tuple[int, ...] | None = None  # adapters on these layers only (peft: layers_to_transform)
-    modules_to_save: tuple[str, ...] = ()  # trained whole, beside the head that peft adds by itself
-    freeze: tuple[str, ...] = ()  # patterns of what stays at its common start value, e.g. ("lora_A",): FFA-LoRA
-    method: Method = "lora"
-    prompt_tokens: int = 8  # p, virtual tokens before every text; of method prompt only
-
-    @property
-    def scaling(self) -> float:
-        """What B A is multiplied with."""
-        return self.alpha / (math.sqrt(self.r) if self.method == "rslora" else self.r)
+from node.learn.model.base import Base
+from node.learn.model.libraries import peft
+from node.learn.model.lora_settings import LoraSettings
+from node.learn.model.names import module_of, own_name
+from node.learn.model.targets import ALL_LINEAR, LINEAR, ends_with, ia3_modules, layer_of, lora_modules
 
 
 class Adapted(NamedTuple):
@@ -96,54 +67,6 @@ def require_room(base: Base, settings: LoraSettings, sequence_len: int) -> None:
         )
 
 
-def file_name(name: str, method: Method) -> str:
-    """The name of a parameter in the file that is saved."""
-    if name == PROMPT or method in ("bias", "head"):
-        return name
-    return f"base_model.{name}" if method == "prompt" else PREFIX + name
-
-
-def own_name(name: str) -> str:
-    """A parameter's name in peft's files or models, without prefix and adapter name."""
-    bare = name.removeprefix(PREFIX).removeprefix("base_model.").removesuffix(".default")
-    if bare == "prompt_encoder.default.embedding.weight":
-        return PROMPT
-    return bare.replace(".modules_to_save.default.", ".").replace(".default.", ".")
-
-
-def module_of(name: str) -> str | None:
-    """The module that a parameter was added to; None for one that is trained whole."""
-    found = FACTORS.match(name)
-    return found[1] if found else None
-
-
-def start(base: Base, name: str, given: Tensor, seed: int) -> Tensor:
-    """x_0 of a parameter: A uniform in +-1/sqrt(inputs) as in peft, B zero, IA3 one, a prompt from the vocabulary, a
-    new head small, all else as pretrained. From our own stream: the same on every node.
-    """
-    shape = tuple(given.shape)
-    if (factor := lora_start(name, shape, seed)) is not None:
-        return factor
-    if name.endswith(".ia3_l"):
-        return torch.ones(shape)
-    if name == PROMPT:
-        return _words(base.model.get_input_embeddings().weight, shape[0], seed)
-    std = float(getattr(base.model.config, "initializer_range", 0.02))
-    return fresh_value(name, shape, std, seed) if name in base.fresh else given.float()
-
-
-def lora_start(name: str, shape: tuple[int, ...], seed: int) -> Tensor | None:
-    """x_0 of a LoRA factor; None of any other parameter."""
-    if "lora_embedding_A" in name or "lora_B" in name:
-        return torch.zeros(shape)
-    if "lora_embedding_B" in name:
-        return fresh_value(name, shape, 1.0, seed)
-    if "lora_A" in name:
-        inputs = torch.Size(shape[1:]).numel()
-        return fresh_value(name, shape, (3.0 * inputs) ** -0.5, seed)
-    return None
-
-
 def peft_config(base: Base, settings: LoraSettings) -> Any:
     """peft's own description of the method (a peft.PeftConfig)."""
     common: dict[str, Any] = {"task_type": TASK_TYPES[base.task]}
@@ -151,13 +74,13 @@ def peft_config(base: Base, settings: LoraSettings) -> Any:
         return peft.PromptTuningConfig(num_virtual_tokens=settings.prompt_tokens, **common)
     common["modules_to_save"] = list(settings.modules_to_save) or None
     if settings.method == "ia3":
-        return peft.IA3Config(**_ia3_modules(base.model, settings), **common)
+        return peft.IA3Config(**ia3_modules(base.model, settings), **common)
     return peft.LoraConfig(
         r=settings.r,
         lora_alpha=settings.alpha,  # type: ignore[arg-type]  # peft annotates int and divides
         lora_dropout=settings.dropout,
         use_rslora=settings.method == "rslora",
-        **_lora_modules(base.model, settings),
+        **lora_modules(base.model, settings),
         **common,
     )
 
@@ -227,9 +150,9 @@ def _is_of_method(base: Base, settings: LoraSettings, name: str) -> bool:
         return False
     module, targets = name.removesuffix(".bias"), settings.target_modules
     fits = targets is None or (
-        isinstance(base.model.get_submodule(module), LINEAR) if targets == ALL_LINEAR else _ends_with(module, targets)
+        isinstance(base.model.get_submodule(module), LINEAR) if targets == ALL_LINEAR else ends_with(module, targets)
     )
-    return fits and (settings.layers is None or _layer(name) in settings.layers)
+    return fits and (settings.layers is None or layer_of(name) in settings.layers)
 
 
 def _is_head(base: Base, name: str, even_of_a_language_model: bool = False) -> bool:
@@ -257,66 +180,9 @@ def _tied(model: nn.Module, chosen: set[str]) -> tuple[str, str] | None:
     return None
 
 
-def _lora_modules(model: Any, settings: LoraSettings) -> dict[str, Any]:
-    targets = _listed(settings.target_modules)
-    layers = None if settings.layers is None else list(settings.layers)
-    if targets == ALL_LINEAR and layers is not None:  # peft would forget the layers: it takes full names as they are
-        return {"target_modules": _full_names(model, None, settings.layers)}
-    return {"target_modules": targets, "layers_to_transform": layers}
-
-
-def _ia3_modules(model: Any, settings: LoraSettings) -> dict[str, Any]:
-    kind = model.config.model_type
-    targets, inputs = _listed(settings.target_modules), IA3_INPUTS.get(kind, [])
-    if settings.layers is not None:
-        suffixes = targets if targets is not None else IA3_TARGETS.get(kind)
-        if suffixes is None:
-            raise ConfigError(f"lora.target_modules: none are known for a {kind} model; list them, or all-linear")
-        targets = _full_names(model, None if suffixes == ALL_LINEAR else suffixes, settings.layers)
-        return {"target_modules": targets, "feedforward_modules": [t for t in targets if _ends_with(t, inputs)]}
-    if isinstance(targets, list):
-        return {"target_modules": targets, "feedforward_modules": [t for t in targets if t in inputs]}
-    return {"target_modules": targets, "feedforward_modules": None if kind in IA3_INPUTS else inputs}
-
-
-LINEAR = (nn.Linear, transformers.pytorch_utils.Conv1D)
-IA3_TARGETS: dict[str, list[str]] = peft.utils.TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING
-IA3_INPUTS: dict[str, list[str]] = peft.utils.TRANSFORMERS_MODELS_TO_IA3_FEEDFORWARD_MODULES_MAPPING
-
-
-def _listed(targets: tuple[str, ...] | Literal["all-linear"] | None) -> list[str] | str | None:
-    return list(targets) if isinstance(targets, tuple) else targets
-
-
-def _full_names(model: nn.Module, suffixes: list[str] | str | None, layers: tuple[int, ...] | None) -> list[str]:
-    """Linear modules in these layers, by their full names; None: all linear ones there."""
-    return [
-        name
-        for name, module in model.named_modules()
-        if isinstance(module, LINEAR)
-        and (suffixes is None or _ends_with(name, suffixes))
-        and (layers is None or _layer(name) in layers)
-    ]
-
-
-def _ends_with(name: str, suffixes: Any) -> bool:
-    return any(name == suffix or name.endswith(f".{suffix}") for suffix in suffixes)
-
-
-def _layer(name: str) -> int | None:
-    found = re.search(r"\.(\d+)\.", f"{name}.")
-    return int(found[1]) if found else None
-
-
 def _require_layers(base: Base, settings: LoraSettings, targets: list[str]) -> None:
     if settings.layers and not all(any(f".{n}." in t for t in targets) for n in settings.layers):
         raise ConfigError(
             f"lora.layers: {list(settings.layers)} are not all layers of {base.name!r}; "
             f"adapters would stand on {sorted(targets)}"
         )
-
-
-def _words(embeddings: Tensor, count: int, seed: int) -> Tensor:
-    """(count, h) rows of the vocabulary, cut to bfloat16: a node whose base is in half precision starts alike."""
-    chosen = (draw.uniform(count, seed, "initial", PROMPT) * len(embeddings)).astype("int64")
-    return embeddings.detach()[torch.from_numpy(chosen).to(embeddings.device)].bfloat16().float().cpu()

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 
 from node.errors import ConfigError
 from node.learn.model.base import vocabulary_digest, weights_digest
-from node.learn.model.methods import lora_start, own_name
+from node.learn.model.names import own_name
 from node.learn.model.schema import Schema
 from node.learn.model.sharing import ALL, selected
+from node.learn.model.starts import lora_start
 from node.learn.reading.examples import Task, digest_of
 from node.types import Digests, Vector
 
