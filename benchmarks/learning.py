@@ -32,6 +32,7 @@ PARTS = (  # modules of _learning
     "levers",
     "remedies",
     "baselines",
+    "defaults",
     "sharing",
     "foundation",
     "full",

@@ -36,7 +36,7 @@ def rows(quick: bool) -> list[Figure]:
     chosen = seeds(quick)
     base = replace(BASE, nodes=8, rounds=5, data="few16") if quick else BASE
     names = list(METHODS)[:: 4 if quick else 1]
-    head = f"static exponential, {base.nodes} nodes, {base.rounds} rounds"
+    head = f"baselines, static exponential, {base.nodes} nodes, {base.rounds} rounds"
     results = {name: [run(replace(base, seed=s, **METHODS[name])) for s in chosen] for name in names}
     figures = [figure for name, found in results.items() for figure in networks(f"{head}: {name}", found)]
     best = names[-1]

@@ -35,8 +35,8 @@ def rows(quick: bool) -> list[Figure]:
     settings = [replace(BASE, seed=seed) for seed in seeds(quick)]
     whole = pooled_at_best(settings)
     figures = [
-        several("10 domains: one learner with all the data, same steps", whole),
-        several("10 domains: one learner with all the data, 10 x the batch", pooled_at_best(settings, 10)),
+        several("codecs, 10 domains: one learner with all the data, same steps", whole),
+        several("codecs, 10 domains: one learner with all the data, 10 x the batch", pooled_at_best(settings, 10)),
     ]
     for (n, graph), codecs in CELLS.items():
         figures += _cell(n, graph, codecs, settings, whole)
@@ -44,7 +44,7 @@ def rows(quick: bool) -> list[Figure]:
 
 
 def _cell(n: int, graph: str, codecs: tuple[str, ...], settings: list[Setting], whole: list[float]) -> list[Figure]:
-    head, figures = f"{graph} of {n}, IID", list[Figure]()
+    head, figures = f"codecs, {graph} of {n}, IID", list[Figure]()
     found = {c: [_sent(replace(s, nodes=n, graph=GRAPHS[graph]), c) for s in settings] for c in codecs}
     plain = [result.accuracy for result in found["float32"]]
     figures.append(gain(f"{head}: float32 minus one learner with all the data", plain, whole, least=-1.5))
@@ -58,7 +58,7 @@ def _cell(n: int, graph: str, codecs: tuple[str, ...], settings: list[Setting], 
 
 def _moments(settings: list[Setting]) -> list[Figure]:
     """Parameters and moments by the same codec, where hardly anything but moments carries the others' classes."""
-    head, plain = "ring of 8, one intent a node, moments shared", [_sent(s, "float32") for s in settings]
+    head, plain = "codecs, ring of 8, one intent a node, moments shared", [_sent(s, "float32") for s in settings]
     figures = networks(f"{head}: float32", plain)
     for codec in ("int8", "int4"):
         found = [_sent(s, codec) for s in settings]

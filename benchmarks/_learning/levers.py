@@ -41,7 +41,7 @@ def bases(quick: bool) -> list[Setting]:
 def rows(quick: bool) -> list[Figure]:
     settings = bases(quick)
     if quick:
-        return levers("one-peer exponential, 8 nodes, 5 rounds", settings, ("neither", "moments"))
+        return levers("levers, one-peer exponential, 8 nodes, 5 rounds", settings, ("neither", "moments"))
     alone = [isolated(s) for s in settings]
     figures = [
         several("levers: one learner with all the data, same steps", pooled_at_best(settings)),
@@ -51,7 +51,7 @@ def rows(quick: bool) -> list[Figure]:
         several("levers: adapters averaged once", [a.one_shot for a in alone]),
     ]
     for name, graph in GRAPHS.items():
-        figures += levers(f"{name}, 16 nodes, K = 4", [replace(s, **graph) for s in settings], tuple(LEVERS))
+        figures += levers(f"levers, {name}, 16 nodes, K = 4", [replace(s, **graph) for s in settings], tuple(LEVERS))
     return figures
 
 

@@ -24,4 +24,4 @@ def long() -> list[Figure]:
 
 def _of(nodes: int, settings: list[Setting], names: tuple[str, ...] = NEXT) -> list[Figure]:
     changed = [replace(s, nodes=nodes) for s in settings]
-    return levers(f"one-peer exponential, {nodes} nodes, K = 4", changed, names)
+    return levers(f"levers, one-peer exponential, {nodes} nodes, K = 4", changed, names)

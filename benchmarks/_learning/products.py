@@ -44,12 +44,12 @@ def rows(quick: bool) -> list[Figure]:
             runs[method] = [
                 run(setting(method, p, seed, quick), on_mixed=watched if seed == 0 else None) for seed in seeds(quick)
             ]
-            found += _table(f"p {p:g}: {method}", runs[method])
+            found += _table(f"products, p {p:g}: {method}", runs[method])
         found += _promises(p, {method: [r.accuracy for r in results] for method, results in runs.items()})
         seen += course.terms()
-        found.append(Figure(f"p {p:g}: cross term by mean product, last round", seen[-1].share, "1"))
+        found.append(Figure(f"products, p {p:g}: cross term by mean product, last round", seen[-1].share, "1"))
     slope = float(np.polyfit(np.log([c.distance for c in seen]), np.log([c.term for c in seen]), 1)[0])
-    return [*found, Figure("cross term: power of the distance of factors (fit over all rounds)", slope, "1")]
+    return [*found, Figure("products, cross term: power of the distance of factors (fit over all rounds)", slope, "1")]
 
 
 def setting(method: str, p: float, seed: int, quick: bool = False, **more: Any) -> Setting:
@@ -83,9 +83,9 @@ def _promises(p: float, accuracies: Mapping[str, Sequence[float]]) -> list[Figur
     least = {"TAD": 0.0 if p < 0.5 else -1.0, "RoLoRA": 0.0}
     plain = accuracies["factors"]
     others = [method for method in accuracies if method != "factors"]
-    found = [gain(f"p {p:g}: {m} over factors", accuracies[m], plain, least=least.get(m)) for m in others]
+    found = [gain(f"products, p {p:g}: {m} over factors", accuracies[m], plain, least=least.get(m)) for m in others]
     if "TAD" in accuracies:
-        found.append(gain(f"p {p:g}: TAD over RoLoRA", accuracies["TAD"], accuracies["RoLoRA"], least=0.0))
+        found.append(gain(f"products, p {p:g}: TAD over RoLoRA", accuracies["TAD"], accuracies["RoLoRA"], least=0.0))
     return found
 
 

@@ -34,7 +34,7 @@ def rows(quick: bool) -> list[Figure]:
 
 def _skew(skew: str, partition: Mapping[str, Any], quick: bool) -> list[Figure]:
     chosen = seeds(quick)
-    head = f"ring of 16, {skew}"
+    head = f"relay, ring of 16, {skew}"
     base = Setting(partition=partition, rounds=5, data="few16") if quick else Setting(partition=partition, rounds=40)
     settings = [replace(base, seed=seed) for seed in chosen]
     alone = [isolated(s) for s in settings]

@@ -49,7 +49,7 @@ def rows(quick: bool) -> list[Figure]:
 
 
 def _label_skew(skew: str, rounds: int, remedies: Sequence[str], quick: bool) -> list[Figure]:
-    head, wanted = f"ring of 16, {skew}", [name for name in remedies if (skew, name) != NOTHING_TO_LEARN]
+    head, wanted = f"remedies, ring of 16, {skew}", [name for name in remedies if (skew, name) != NOTHING_TO_LEARN]
 
     def settings(name: str) -> list[Setting]:
         changed = {"partition": SKEWS[skew], "rounds": rounds, **({"data": "few16"} if quick else {})}
@@ -65,7 +65,7 @@ def _quantity_skew() -> list[Figure]:
     partition = {"by": "quantity", "power": 1.0}
     settings = [replace(PLAIN, partition=partition, seed=seed) for seed in seeds(False)]
     found = {"D-PSGD": [run(s) for s in settings], "weights: data_size": [run(_by_size(s)) for s in settings]}
-    return _beside("ring of 16, sizes as 1 / rank", found)
+    return _beside("remedies, ring of 16, sizes as 1 / rank", found)
 
 
 def _by_size(setting: Setting) -> Setting:

@@ -111,7 +111,7 @@ def rows(quick: bool) -> list[Figure]:
 
 
 def _concepts(name: str, renamed: int, quick: bool) -> list[Figure]:
-    head = f"ring of 8, two namings of {name}"
+    head = f"sharing, ring of 8, two namings of {name}"
     base = Setting(nodes=8, partition=IID, rounds=20)
     base = replace(base, rounds=4, data="few16") if quick else base
     arms = {
