@@ -20,6 +20,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.pop("NO_COLOR", None)  # tests that look at colour set what they need
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook, and would be first
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests that start processes share one worker: two networks at once would starve each other on two cores.
 
