@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,18 +22,26 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.pop("NO_COLOR", None)  # tests that look at colour set what they need
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook, and would be first
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(optionalhook=True)  # there is no such hook without pytest-xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Tests that start processes share one worker: two networks at once would starve each other on two cores.
 
-    Side by side with others they come first: the longest group must not begin when the rest is nearly done.
+    By file, not by xdist_group: pytest-xdist 3.8 hands the group on in a private field that pytest 9.2 no longer reads.
+    The largest scope goes first, so that it does not begin when the rest is nearly done.
     """
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            if "e2e" in item.path.parts or item.get_closest_marker("process"):
-                item.add_marker(pytest.mark.xdist_group("processes"))
-    if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            return "processes" if starts_processes(config.rootpath / path) else nodeid
+
+    return Scheduling(config, log)
+
+
+@cache
+def starts_processes(path: Path) -> bool:
+    return "e2e" in path.parts or "mark.process" in path.read_text()
 
 
 @pytest.fixture
