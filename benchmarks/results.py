@@ -28,6 +28,18 @@ WORST = next(iter(BESIDE))
 Row: TypeAlias = dict[str, Any]
 
 
+def summary(documents: Sequence[dict[str, Any]]) -> str:
+    """How many bars hold in each benchmark, and every one that does not."""
+    lines = ["| benchmark | bars | hold |", "|---|---|---|"]
+    short = ["What falls short:\n", "| benchmark | figure | value | unit | bar |", "|---|---|---|---|---|"]
+    for document in documents:
+        name, bars = document["name"], [f for f in document["figures"] if f["holds"] is not None]
+        lines.append(f"| [{name}](#{name}) | {len(bars)} | {sum(f['holds'] for f in bars)} |")
+        missed = [f for f in bars if not f["holds"]]
+        short += [f"| {name} | {f['name']} | {f['value']:.4g} | {f['unit']} | {f['bar']} |" for f in missed]
+    return "\n".join([*lines, "", *short]) + "\n"
+
+
 def section(document: dict[str, Any]) -> str:
     """One benchmark: where it ran, and its tables."""
     seeds = ", ".join(map(str, document["seeds"])) or "none"
@@ -90,7 +102,7 @@ def main() -> int:
     if not documents:
         print(f"{OUT}: no figures there; run `make bench` first", file=sys.stderr)
         return 1
-    PAGE.write_text("\n".join([HEAD, *map(section, documents)]), encoding="utf-8")
+    PAGE.write_text("\n".join([HEAD, summary(documents), *map(section, documents)]), encoding="utf-8")
     print(f"wrote {PAGE}", file=sys.stderr)
     return 0
 
