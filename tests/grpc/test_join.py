@@ -56,13 +56,19 @@ def member(peer: PeerId, base: Topology, joins: tuple[Join, ...] = (), **setting
 
 
 class Gates:
-    """Training of some rounds begins only once their gate is open."""
+    """Training of some rounds begins only once their gate is open; the newcomer's, once it is `in_touch`.
+
+    Its rounds take no time here: without a gate it may have done them all before its streams are up.
+    """
 
     def __init__(self, *rounds: int) -> None:
         self._open = {r: threading.Event() for r in rounds}
+        self.in_touch = threading.Event()
 
     def step(self, peer: PeerId, round: int, shared: Shared) -> Any:
-        if peer != NEW and round in self._open:
+        if peer == NEW:
+            self.in_touch.wait()
+        elif round in self._open:
             self._open[round].wait()
         return descend(peer, round, shared)
 
@@ -142,7 +148,9 @@ def test_a_node_joins_takes_state_and_mixes_and_nobody_misses_a_round(tmp_path: 
         node = GrpcNode(newcomer, Steps(NEW, gates.step), Network(listen=join.address, addresses=net.base.addresses))
         joined = asyncio.create_task(node.run())
         here = newcomer.members.by_id.values()
-        await until(lambda: newcomer.faults["adopted"] >= 1 and all(neighbour.streaming for neighbour in here))
+        await until(lambda: all(neighbour.streaming for neighbour in here))
+        gates.in_touch.set()
+        await until(lambda: newcomer.faults["adopted"] >= 1)
         gates.open(30)
         finals = await running
         return join, newcomer, finals | {NEW: await joined}
