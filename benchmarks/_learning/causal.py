@@ -34,7 +34,8 @@ from node.learn.reading.examples import NO_LABEL, Example
 from node.learn.training.passes import Reader
 from node.types import PeerId, Vector
 
-SIZES = {"60 kB a node": 60_000, "3 kB a node": 3_000}  # to train on, of each corpus
+PLENTY, FEW = "60 kB a node", "3 kB a node"
+SIZES = {PLENTY: 60_000, FEW: 3_000}  # bytes to train on, of each corpus
 TEST = 6_000  # bytes of each corpus
 STOPS = (5, 10, 20)  # rounds after which a lone node may have been at its best
 CORPORA = ("plays", "bank", "voice", "tasks")
@@ -44,11 +45,10 @@ Whose: TypeAlias = Literal["all", "own", "others"]
 
 
 def rows(quick: bool) -> list[Figure]:
-    base = _untrained(_setting(0, quick, "60 kB a node"))
-    sizes = list(SIZES)[: 1 if quick else 2]
+    base = _untrained(_setting(0, quick, PLENTY))
     return [
         Figure("causal LM, four corpora: pretrained model, on all four", base["all"], UNIT),
-        *(figure for size in sizes for figure in _sized(size, quick)),
+        *(figure for size in ((PLENTY,) if quick else SIZES) for figure in _sized(size, quick)),
     ]
 
 
@@ -59,14 +59,14 @@ def _sized(size: str, quick: bool) -> list[Figure]:
     figures = [
         *_nodes(f"{head}: isolated, on all four", [[node["all"] for node in seed] for seed in alone]),
         *_nodes(f"{head}: gossip, on all four", [[node["all"] for node in seed] for seed in ours]),
-        at_most(f"{head}: gossip / isolated on all four, worst node", _worst(ours, alone, whose="all"), "ratio", 1.0),
+        at_most(f"{head}: gossip / isolated on all four, worst node", _worst(ours, alone, "all"), "ratio", 1.0),
         at_most(
             f"{head}: gossip / isolated on others' corpora, worst pair", _worst(ours, alone, "others"), "ratio", 1.0
         ),
         at_most(f"{head}: gossip / isolated on the own corpus, worst node", _worst(ours, alone, "own"), "ratio", 1.0),
         *(_own(head, name, k, alone, ours) for k, name in enumerate(CORPORA)),
     ]
-    if SIZES[size] > min(SIZES.values()):  # with so many texts a lone node still gains at the end
+    if size == PLENTY:  # there a lone node still gains at the end
         return figures
     stopped = [_stopped(s, seed) for s, seed in zip(settings, alone, strict=True)]
     name = f"{head}: gossip / isolated on the own corpus, stopped at its best, worst node"
